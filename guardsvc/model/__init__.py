@@ -1,0 +1,74 @@
+"""The vocabulary of guardsvc and the API of third-party guards: plain data, no behaviour of its own.
+
+Everything else imports this package; it imports nothing of guardsvc.
+"""
+
+from guardsvc.model.decision import Decision, GuardOutcome
+from guardsvc.model.globs import Globs
+from guardsvc.model.guard import (
+    ErrorKind,
+    Facts,
+    FailureMode,
+    Guard,
+    GuardContext,
+    GuardFailure,
+    GuardType,
+    Mode,
+    Settings,
+    SettingsError,
+    Tier,
+)
+from guardsvc.model.headers import Headers
+from guardsvc.model.operation import (
+    PHASES,
+    REQUEST_PHASES,
+    RESPONSE_PHASES,
+    Caller,
+    Direction,
+    GatewayProtocol,
+    Kind,
+    Operation,
+    Phase,
+    RequestId,
+)
+from guardsvc.model.reasons import REASONS, Reason, reason_for
+from guardsvc.model.verdict import ALLOW, Allow, Deny, Finding, Modify, Pending, Severity, Verdict
+
+__all__ = [
+    "ALLOW",
+    "PHASES",
+    "REASONS",
+    "REQUEST_PHASES",
+    "RESPONSE_PHASES",
+    "Allow",
+    "Caller",
+    "Decision",
+    "Deny",
+    "Direction",
+    "ErrorKind",
+    "Facts",
+    "FailureMode",
+    "Finding",
+    "GatewayProtocol",
+    "Globs",
+    "Guard",
+    "GuardContext",
+    "GuardFailure",
+    "GuardOutcome",
+    "GuardType",
+    "Headers",
+    "Kind",
+    "Mode",
+    "Modify",
+    "Operation",
+    "Pending",
+    "Phase",
+    "Reason",
+    "RequestId",
+    "Settings",
+    "SettingsError",
+    "Severity",
+    "Tier",
+    "Verdict",
+    "reason_for",
+]

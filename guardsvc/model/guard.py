@@ -1,0 +1,146 @@
+"""Guard: the protocol every guard follows, native, third-party, WASM or hook, and how a type of guard is declared."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, Generic, Protocol, TypeVar
+
+from pydantic import BaseModel, ConfigDict
+
+from guardsvc.model.operation import REQUEST_PHASES, Operation, Phase
+from guardsvc.model.verdict import Verdict
+
+__all__ = [
+    "ErrorKind",
+    "Facts",
+    "FailureMode",
+    "Guard",
+    "GuardContext",
+    "GuardFailure",
+    "GuardType",
+    "Mode",
+    "Settings",
+    "SettingsError",
+    "Tier",
+]
+
+Facts = Mapping[str, Any]
+"""What the engine fetched for a guard, by the names the guard type declares."""
+
+
+class Tier(StrEnum):
+    """How a guard runs: inline, in the WASM sandbox, or in an external service."""
+
+    NATIVE = "native"
+    WASM = "wasm"
+    HTTP = "http"
+
+
+class Mode(StrEnum):
+    """Whether a verdict is applied, or only recorded as what would have happened."""
+
+    ENFORCE = "enforce"
+    SHADOW = "shadow"
+
+
+class FailureMode(StrEnum):
+    """What a guard that could not answer counts as: a denial, or an allow."""
+
+    FAIL_CLOSED = "fail_closed"
+    FAIL_OPEN = "fail_open"
+
+
+class ErrorKind(StrEnum):
+    """Why a guard could not answer; the columns of the fail matrix."""
+
+    TIMEOUT = "timeout"
+    EXCEPTION = "exception"
+    BREAKER_OPEN = "breaker_open"
+    TRAP = "trap"
+    BAD_ANSWER = "bad_answer"
+    OVER_BUDGET = "over_budget"
+    STATE_UNAVAILABLE = "state_unavailable"
+
+
+class GuardFailure(Exception):
+    """Raised by a guard or a fact source that cannot answer and knows why.
+
+    Any other exception counts as ``ErrorKind.EXCEPTION``.
+    """
+
+    def __init__(self, kind: ErrorKind, message: str) -> None:
+        super().__init__(message)
+        self.kind = kind
+
+
+class SettingsError(ValueError):
+    """A setting that only the guard itself can judge is wrong.
+
+    Attributes:
+        path: keys and indexes below the guard's ``settings``.
+    """
+
+    def __init__(self, path: tuple[str | int, ...], message: str) -> None:
+        super().__init__(message)
+        self.path = path
+
+
+class Settings(BaseModel):
+    """Base of every guard's settings: an unknown key is an error, the object cannot change."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+@dataclass(frozen=True)
+class GuardContext:
+    """What a guard may know of its policy when it is built.
+
+    Attributes:
+        guard_id: the id under which it is configured.
+        servers: canonical names of the servers the policy declares.
+    """
+
+    guard_id: str
+    servers: frozenset[str] = field(default_factory=frozenset)
+
+
+class Guard(Protocol):
+    """Judges operations. It does no I/O, keeps no global state and may be called from one thread only."""
+
+    def evaluate(self, operation: Operation, facts: Facts) -> Verdict | Awaitable[Verdict]:
+        """Judge one operation.
+
+        A guard of the native tier returns the verdict itself; one of the other tiers returns an
+        awaitable of it.
+
+        Raises:
+            GuardFailure: the guard cannot answer; its failure mode decides.
+        """
+
+
+S = TypeVar("S", bound=BaseModel)
+
+
+@dataclass(frozen=True)
+class GuardType(Generic[S]):
+    """How a type of guard is named, configured and built.
+
+    Attributes:
+        name: the ``type`` of configurations, metrics, audit and docs.
+        settings: model of the ``settings`` block.
+        build: makes a guard of checked settings. Raises SettingsError for what the model cannot express.
+        phases: where the guard runs unless the configuration says otherwise with ``runs_on``.
+        tier: native unless the guard leaves the process or the interpreter.
+        facts: names of the facts it needs.
+        summary: one sentence for ``explain`` and the reference.
+    """
+
+    name: str
+    settings: type[S]
+    build: Callable[[S, GuardContext], Guard]
+    phases: frozenset[Phase] = REQUEST_PHASES
+    tier: Tier = Tier.NATIVE
+    facts: tuple[str, ...] = ()
+    summary: str = ""

@@ -1,0 +1,115 @@
+"""Reasons: the one table of reason code → JSON-RPC code → HTTP status that every gateway protocol follows.
+
+JSON-RPC codes: -32700 and -32600..-32603 are JSON-RPC 2.0 section 5.1; -32020 and -32022 are fixed by
+MCP 2026-07-28; -32001 (denied) and -32003 (rate limited or overloaded) lie in the range that
+specification leaves to implementations.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+__all__ = ["REASONS", "Reason", "reason_for"]
+
+_DENIED = -32001
+_OVERLOADED = -32003
+_HEADER_MISMATCH = -32020
+_UNSUPPORTED_VERSION = -32022
+_INVALID_REQUEST = -32600
+_METHOD_NOT_FOUND = -32601
+_INVALID_PARAMS = -32602
+_INTERNAL = -32603
+_PARSE_ERROR = -32700
+
+
+class Reason(msgspec.Struct, frozen=True):
+    """Why an operation is refused, and how the client is told.
+
+    Attributes:
+        code: stable reason code, ``error.data.reason`` of the denial.
+        jsonrpc: ``error.code`` of the denial.
+        text: kind of refusal, the default ``error.message``.
+        status: HTTP status fixed by a specification, or None where the policy's
+            ``denials.status`` (200 or 403) applies.
+        status_without_id: HTTP status where no id can be echoed: the message has none
+            (notification, client result, transport request) or it cannot be read in exactly one way.
+    """
+
+    code: str
+    jsonrpc: int
+    text: str
+    status: int | None = None
+    status_without_id: int = 400
+
+
+_ROWS = (
+    # Interpretation integrity: two parsers could read the message differently.
+    Reason("invalid_json", _PARSE_ERROR, "The body is not JSON."),
+    Reason("invalid_utf8", _PARSE_ERROR, "The body is not UTF-8."),
+    Reason("byte_order_mark", _PARSE_ERROR, "The body starts with a byte order mark."),
+    Reason("trailing_data", _PARSE_ERROR, "The body goes on after the JSON value."),
+    Reason("not_a_number", _PARSE_ERROR, "The body has NaN or Infinity, which JSON has not."),
+    Reason("lone_surrogate", _PARSE_ERROR, "A string has half of a surrogate pair."),
+    Reason("duplicate_key", _INVALID_REQUEST, "An object names a member twice."),
+    Reason("case_variant_key", _INVALID_REQUEST, "A protocol member is spelt in another case or form."),
+    Reason("number_range", _INVALID_REQUEST, "A number is too large to be read in one way."),
+    Reason("too_deep", _INVALID_REQUEST, "The message is nested too deeply."),
+    Reason("too_many_keys", _INVALID_REQUEST, "The message has too many members."),
+    Reason("too_large", _INVALID_REQUEST, "The message is too large."),
+    Reason("missing_body", _INVALID_REQUEST, "The request has no body."),
+    Reason("partial_body", _INVALID_REQUEST, "Only a part of the body was given for inspection."),
+    Reason("lossy_body", _INVALID_REQUEST, "The body was given for inspection as text, not as bytes."),
+    Reason("content_type", _INVALID_REQUEST, "The content type is not application/json in UTF-8."),
+    Reason("content_encoding", _INVALID_REQUEST, "The body is compressed or otherwise encoded."),
+    Reason("header_mismatch", _HEADER_MISMATCH, "A header does not match the body.", status=400),
+    # The JSON-RPC message itself.
+    Reason("invalid_message", _INVALID_REQUEST, "The message is not a JSON-RPC 2.0 message."),
+    Reason("bad_id", _INVALID_REQUEST, "The id is neither a string nor an integer."),
+    Reason("bad_params", _INVALID_PARAMS, "The params are not an object."),
+    Reason("batch_not_allowed", _INVALID_REQUEST, "Batches are not allowed."),
+    Reason("batch_refused", _DENIED, "Another message of the batch was refused.", status_without_id=403),
+    # Protocol compliance.
+    Reason("header_missing", _HEADER_MISMATCH, "A required header is missing.", status=400),
+    Reason("unsupported_version", _UNSUPPORTED_VERSION, "Unsupported protocol version", status=400),
+    Reason("unknown_method", _METHOD_NOT_FOUND, "The method is not known."),
+    Reason("method_not_allowed", _METHOD_NOT_FOUND, "The method is not part of the protocol revision."),
+    Reason("kind_not_allowed", _INVALID_REQUEST, "A message of this kind is not part of the protocol revision."),
+    Reason("invalid_params", _INVALID_PARAMS, "The params have not the shape of the method."),
+    Reason("invalid_header", _INVALID_REQUEST, "A header has not the form the protocol asks for."),
+    # Policy.
+    Reason("access_denied", _DENIED, "Denied by policy.", status_without_id=403),
+    Reason("unknown_server", _DENIED, "Denied by policy.", status_without_id=403),
+    Reason("ambiguous_server", _DENIED, "Denied by policy.", status_without_id=403),
+    Reason("default_deny", _DENIED, "Denied by policy.", status_without_id=403),
+    Reason("approval_required", _DENIED, "A person must approve this first.", status_without_id=403),
+    Reason(
+        "modification_unsupported",
+        _DENIED,
+        "The message would have to be changed, which this gateway cannot do.",
+        status_without_id=403,
+    ),
+    # Guards and service that could not answer.
+    Reason("guard_timeout", _INTERNAL, "A check did not finish in time.", status_without_id=503),
+    Reason("guard_error", _INTERNAL, "A check failed.", status_without_id=503),
+    Reason("guard_breaker_open", _INTERNAL, "A check is not available.", status_without_id=503),
+    Reason("guard_trap", _INTERNAL, "A check failed.", status_without_id=503),
+    Reason("guard_bad_answer", _INTERNAL, "A check gave no valid answer.", status_without_id=503),
+    Reason("guard_over_budget", _INTERNAL, "A check used up its resources.", status_without_id=503),
+    Reason("state_unavailable", _INTERNAL, "A check has no access to its state.", status_without_id=503),
+    Reason("deadline_exceeded", _INTERNAL, "The decision did not finish in time.", status_without_id=503),
+    Reason("internal_error", _INTERNAL, "The decision failed.", status_without_id=503),
+    # HTTP requests that carry no MCP message.
+    Reason("stream_not_allowed", _DENIED, "Listening streams are not allowed.", 405, 405),
+    Reason("session_end_not_allowed", _DENIED, "Ending a session is not allowed.", 405, 405),
+    Reason("well_known_not_allowed", _DENIED, "Not found.", 404, 404),
+    Reason("preflight_not_allowed", _DENIED, "Cross-origin requests are not allowed.", 403, 403),
+    Reason("not_mcp", _DENIED, "The request is not an MCP request.", 403, 403),
+)
+
+REASONS: dict[str, Reason] = {reason.code: reason for reason in _ROWS}
+"""Every reason guardsvc itself gives, by code."""
+
+
+def reason_for(code: str) -> Reason:
+    """The row of a code. A code that is not in the table, a third-party guard's, counts as a denial by policy."""
+    return REASONS.get(code) or Reason(code, _DENIED, "Denied by policy.", status_without_id=403)
