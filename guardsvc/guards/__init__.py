@@ -1,0 +1,1 @@
+"""The guards, and the registry of their types."""

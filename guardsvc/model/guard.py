@@ -100,10 +100,12 @@ class GuardContext:
     Attributes:
         guard_id: the id under which it is configured.
         servers: canonical names of the servers the policy declares.
+        input_schemas: ``inputSchema`` of the tools whose definition is configured, by server and tool.
     """
 
     guard_id: str
-    servers: frozenset[str] = field(default_factory=frozenset)
+    servers: frozenset[str] = frozenset()
+    input_schemas: Mapping[tuple[str, str], Mapping[str, Any]] = field(default_factory=dict)
 
 
 class Guard(Protocol):

@@ -1,0 +1,78 @@
+# Works on a machine that has python3 >= 3.11 and make: every target installs what it needs into .venv,
+# from locks with hashes, and again only when a lock, pyproject.toml or a contract has changed.
+#
+#   make serve ARGS="--config guardsvc.yaml"    run the service
+#   make test                                   lint, types and tests
+
+PYTHONS := python3.13 python3.12 python3.11 python3
+VENV := .venv
+BIN := $(VENV)/bin
+PY := $(BIN)/python
+PARITY := .venv-parity
+INSTALL := -m pip --disable-pip-version-check install --quiet
+PROJECT := pyproject.toml hatch_build.py $(shell find proto -name '*.proto')
+LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+	--no-emit-index-url --custom-compile-command "make lock" $(ARGS)
+
+.DEFAULT_GOAL := test
+.NOTPARALLEL:
+.PHONY: serve demo test test-long lint format lock clean
+
+serve: $(VENV)/project.stamp
+	@$(PY) -m guardsvc serve $(ARGS)
+
+demo: $(VENV)/dev.stamp
+	@$(PY) -m deploy.demo $(ARGS)
+
+test: lint $(PARITY)/parity.stamp
+	$(PY) -m pytest -n auto $(ARGS)
+
+test-long: $(VENV)/dev.stamp $(PARITY)/parity.stamp
+	HYPOTHESIS_PROFILE=long $(PY) -m pytest -n auto -m "long or not long" $(ARGS)
+
+lint: $(VENV)/dev.stamp
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+
+format: $(VENV)/dev.stamp
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+# Keeps the locked versions that still fit; ARGS=--upgrade takes the newest.
+lock: $(VENV)/dev.stamp
+	$(LOCK) pyproject.toml --group dev --output-file requirements-dev.lock
+	$(LOCK) pyproject.toml --constraints requirements-dev.lock --output-file requirements.lock
+	$(LOCK) --group build --constraints requirements-dev.lock --output-file requirements-build.lock
+	$(LOCK) --group parity --output-file requirements-parity.lock
+
+clean:
+	rm -rf $(VENV) $(PARITY) guardsvc/_proto build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
+
+$(VENV)/created.stamp $(PARITY)/created.stamp:
+	@for python in $(PYTHONS); do \
+		if $$python -c 'import ensurepip, sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then \
+			echo "making $(@D) with $$python"; \
+			$$python -m venv --clear $(@D) && touch $@; exit; \
+		fi; \
+	done; \
+	echo "guardsvc needs Python 3.11 or newer with venv; none of $(PYTHONS) is" >&2; exit 1
+
+$(VENV)/runtime.stamp: requirements.lock requirements-build.lock $(VENV)/created.stamp
+	@echo "installing requirements.lock"
+	@$(PY) $(INSTALL) --require-hashes -r requirements.lock -r requirements-build.lock
+	@touch $@
+
+$(VENV)/project.stamp: $(PROJECT) $(VENV)/runtime.stamp
+	@$(PY) $(INSTALL) --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(VENV)/dev.stamp: requirements-dev.lock $(VENV)/project.stamp
+	@echo "installing requirements-dev.lock"
+	@$(PY) $(INSTALL) --require-hashes -r requirements-dev.lock
+	@touch $@
+
+$(PARITY)/parity.stamp: requirements-parity.lock $(PARITY)/created.stamp
+	@echo "installing requirements-parity.lock"
+	@$(PARITY)/bin/python $(INSTALL) --require-hashes -r requirements-parity.lock
+	@touch $@

@@ -1,0 +1,5 @@
+"""``python -m guardsvc``."""
+
+from guardsvc.cli import main
+
+main()

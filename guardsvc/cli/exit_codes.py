@@ -1,0 +1,23 @@
+"""Exit codes, by kind of failure."""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+__all__ = ["ExitCode"]
+
+
+class ExitCode(IntEnum):
+    """What the process exits with."""
+
+    OK = 0
+    REFUSED = 1
+    """``check``: at least one message is refused."""
+    USAGE = 2
+    """The command line, or an input file it names, is wrong."""
+    CONFIGURATION = 3
+    """The configuration has problems, or an installed guard cannot be used."""
+    UNAVAILABLE = 4
+    """An address cannot be bound, or the service asked is not there or not healthy."""
+    INTERNAL = 5
+    """A fault of guardsvc."""

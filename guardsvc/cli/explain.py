@@ -1,0 +1,152 @@
+"""``guardsvc explain``: the chain of a policy for one operation, and what becomes of each guard's failure."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from guardsvc.cli.exit_codes import ExitCode
+from guardsvc.config import mask
+from guardsvc.engine import fail_matrix
+from guardsvc.mcp.revisions import phase_of
+from guardsvc.mcp.transport import TransportKind
+from guardsvc.model import Caller, Direction, ErrorKind, GatewayProtocol, Kind, Operation
+from guardsvc.policy import AmbiguousServerError, Place
+from guardsvc.server.configuration import load_configuration
+
+if TYPE_CHECKING:
+    from guardsvc.policy import BoundGuard, Policy
+
+__all__ = ["run_explain"]
+
+
+def run_explain(
+    config: str | None,
+    *,
+    method: str,
+    subject: str | None,
+    server: str | None,
+    tenant: str | None,
+    principal: str | None,
+    as_json: bool,
+) -> None:
+    """Print the chain for a request of this method and subject."""
+    policy = load_configuration(None if config is None else Path(config)).policy
+    phase = phase_of(method)
+    try:
+        place = policy.servers.place(server_id=server, host="", phase=phase, subject=subject)
+    except AmbiguousServerError:
+        print(f'guardsvc: "{subject}" leads to more than one server (ambiguous_server)', file=sys.stderr)
+        sys.exit(ExitCode.USAGE)
+    operation = Operation(
+        protocol=GatewayProtocol.CLI,
+        direction=Direction.REQUEST,
+        phase=phase,
+        kind=Kind.TRANSPORT if method in set(TransportKind) else Kind.REQUEST,
+        method=method,
+        server=place.server,
+        servers=place.servers,
+        subject=place.subject,
+        caller=Caller(tenant=tenant, principal=principal),
+    )
+    described = _describe(policy, operation, place)
+    if as_json:
+        print(json.dumps(described, default=str))
+    else:
+        _print(described)
+
+
+def _describe(policy: Policy, operation: Operation, place: Place) -> dict[str, Any]:
+    matrix = fail_matrix(policy.guards)
+    ordered = sorted(policy.guards, key=lambda bound: (bound.priority, not bound.inline))
+    return {
+        "policy": {
+            "name": policy.settings.name,
+            "hash": policy.hash,
+            "mode": policy.settings.mode,
+            "default": policy.settings.default,
+            "deadline_ms": policy.settings.deadline_ms,
+        },
+        "operation": {
+            "method": operation.method,
+            "phase": operation.phase,
+            "server": place.server,
+            "servers": place.servers,
+            "subject": place.subject,
+        },
+        "guards": [
+            {
+                "guard": bound.id,
+                "type": bound.type.name,
+                "tier": bound.type.tier,
+                "priority": bound.priority,
+                "mode": bound.mode,
+                "runs": (reason := _why_not(bound, operation)) is None,
+                "why_not": reason,
+                "timeout_ms": round(bound.timeout * 1000, 3),
+                "failure_mode": bound.failure_mode,
+                "on_failure": matrix[bound.id],
+                "settings": mask(_entry(policy, bound).settings),
+            }
+            for bound in ordered
+        ],
+    }
+
+
+def _entry(policy: Policy, bound: BoundGuard) -> Any:
+    return next(entry for entry in policy.settings.guards if entry.name == bound.id)
+
+
+def _why_not(bound: BoundGuard, operation: Operation) -> str | None:
+    if (operation.direction, operation.phase) not in bound.points:
+        return f"runs_on does not hold {operation.phase}"
+    if bound.scope is not None and not bound.scope.covers(operation):
+        return "match does not cover the operation"
+    if bound.window is not None and not bound.window.open_at(time.time()):
+        return "outside its active window"
+    return None
+
+
+def _print(described: dict[str, Any]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    console = Console()
+    policy, operation = described["policy"], described["operation"]
+    console.print(
+        f"policy {policy['name']} ({policy['hash']}), mode {policy['mode']}, default {policy['default']}, "
+        f"deadline {policy['deadline_ms']:g} ms",
+        highlight=False,
+    )
+    console.print(
+        f"operation {operation['method']} {operation['subject'] or ''}".rstrip()
+        + f", phase {operation['phase']}, server {operation['server'] or 'unknown'}",
+        highlight=False,
+    )
+    chain = Table("priority", "guard", "type", "tier", "mode", "runs", "timeout", "settings", title="chain")
+    for guard in described["guards"]:
+        chain.add_row(
+            str(guard["priority"]),
+            guard["guard"],
+            guard["type"],
+            guard["tier"],
+            guard["mode"],
+            "yes" if guard["runs"] else f"no: {guard['why_not']}",
+            f"{guard['timeout_ms']:g} ms",
+            json.dumps(guard["settings"]),
+        )
+    console.print(chain)
+    matrix = Table(
+        "guard",
+        *(kind.value for kind in ErrorKind),
+        title="fail matrix: what becomes of a failure, in every phase",
+    )
+    for guard in described["guards"]:
+        matrix.add_row(guard["guard"], *(guard["on_failure"][kind] for kind in ErrorKind))
+    console.print(matrix)
+    running = [guard for guard in described["guards"] if guard["runs"] and guard["mode"] == "enforce"]
+    if not running:
+        console.print(f"No enforcing guard judges this operation: the default decides, {policy['default']}.")

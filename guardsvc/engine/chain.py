@@ -1,0 +1,219 @@
+"""Chain: runs the guards of a policy in order over one operation and concludes the decision.
+
+Lower priority first. Within a priority, native guards run in configuration order, then the others
+concurrently. The first denial ends the chain; modifications compose, later guards see them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import time
+from time import perf_counter
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from guardsvc.engine.evaluation import Evaluation, evaluate_async, evaluate_inline
+from guardsvc.mcp.transport import TransportKind
+from guardsvc.model import Decision, GuardOutcome, Kind, Mode, Operation, reason_for
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from guardsvc.engine.facts import FactSources
+    from guardsvc.model.decision import VerdictName
+    from guardsvc.policy import BoundGuard, Policy
+
+__all__ = ["decide", "new_decision_id", "refuse"]
+
+log = logging.getLogger(__name__)
+
+NO_SOURCES: FactSources = {}
+TRANSPORT_REASONS = {
+    TransportKind.GET_STREAM: "stream_not_allowed",
+    TransportKind.SESSION_END: "session_end_not_allowed",
+    TransportKind.WELL_KNOWN: "well_known_not_allowed",
+    TransportKind.PREFLIGHT: "preflight_not_allowed",
+    TransportKind.OTHER: "not_mcp",
+}
+_ENDS = ("deny", "pending")
+
+
+async def decide(
+    policy: Policy,
+    operation: Operation,
+    *,
+    deadline: float,
+    can_modify: bool,
+    sources: FactSources = NO_SOURCES,
+) -> Decision:
+    """Decide about one operation. Never raises: a fault of the engine itself is a denial too.
+
+    Args:
+        policy: the policy, the same from begin to end whatever is loaded meanwhile.
+        operation: what is asked about.
+        deadline: when the decision must stand, on the clock of ``time.perf_counter``.
+        can_modify: whether the gateway protocol can carry a changed payload of this operation.
+        sources: where facts come from.
+    """
+    started = perf_counter()
+    try:
+        if operation.kind is Kind.TRANSPORT and (code := _transport_refusal(policy, operation)):
+            return refuse(policy, operation, code, started=started)
+        run = _Run(policy, operation, deadline, sources)
+        await run.walk()
+        return _conclude(run, started, can_modify=can_modify)
+    except Exception:
+        log.exception("the chain failed")
+        if policy.settings.default == "allow":
+            return _decision(policy, operation, started, verdict="allow")
+        return refuse(policy, operation, "internal_error", started=started)
+
+
+def refuse(
+    policy: Policy,
+    operation: Operation,
+    code: str,
+    *,
+    details: dict[str, Any] | None = None,
+    outcomes: tuple[GuardOutcome, ...] = (),
+    started: float | None = None,
+) -> Decision:
+    """A denial by the engine or a gateway itself, with the message of the reason table."""
+    return _decision(
+        policy,
+        operation,
+        perf_counter() if started is None else started,
+        verdict="deny",
+        code=code,
+        message=reason_for(code).text,
+        details=details or {},
+        outcomes=outcomes,
+    )
+
+
+def new_decision_id() -> str:
+    """32 hexadecimal digits that sort by time: 48 bits of milliseconds, then 80 random bits (as UUIDv7, RFC 9562)."""
+    return f"{time.time_ns() // 1_000_000:012x}{os.urandom(10).hex()}"
+
+
+class _Run:
+    """The walk of one operation through the chain."""
+
+    __slots__ = ("current", "deadline", "end", "judged", "now", "operation", "outcomes", "policy", "sources")
+
+    def __init__(self, policy: Policy, operation: Operation, deadline: float, sources: FactSources) -> None:
+        self.policy = policy
+        self.operation = operation
+        self.current = operation
+        self.deadline = deadline
+        self.sources = sources
+        self.now = time.time()
+        self.outcomes: list[GuardOutcome] = []
+        self.judged = False
+        self.end: GuardOutcome | None = None
+
+    async def walk(self) -> None:
+        for step in self.policy.chain(self.operation.direction, self.operation.phase):
+            for bound in self._in_scope(step.inline):
+                self._take(await self._ask(bound))
+                if self.end is not None:
+                    return
+            if step.concurrent:
+                await self._walk_concurrently(tuple(self._in_scope(step.concurrent)))
+                if self.end is not None:
+                    return
+
+    def _in_scope(self, guards: Iterable[BoundGuard]) -> Iterable[BoundGuard]:
+        return (bound for bound in guards if bound.judges(self.current, self.now))
+
+    async def _ask(self, bound: BoundGuard) -> Evaluation:
+        limits = self.policy.rules.limits
+        if bound.inline and not bound.type.facts:
+            return evaluate_inline(bound, self.current, self.deadline, limits)
+        return await evaluate_async(bound, self.current, self.deadline, limits, self.sources)
+
+    async def _walk_concurrently(self, guards: tuple[BoundGuard, ...]) -> None:
+        tasks = {bound.id: asyncio.create_task(self._ask(bound)) for bound in guards}
+        waiting = set(tasks.values())
+        try:
+            while waiting and not any(_ends(task) for task in tasks.values()):
+                _, waiting = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in waiting:
+                task.cancel()
+            await asyncio.gather(*waiting, return_exceptions=True)
+        denied = any(_ends(task) for task in tasks.values())
+        before = self.current
+        for bound in guards:
+            task = tasks[bound.id]
+            if task in waiting:
+                continue
+            # A guard that judged the payload of before another one's modification is asked again;
+            # not after a denial, which stands on the payload that was judged.
+            stale = self.current is not before and not denied
+            self._take(await self._ask(bound) if stale else task.result())
+
+    def _take(self, evaluation: Evaluation) -> None:
+        outcome = evaluation.outcome
+        self.outcomes.append(outcome)
+        if outcome.mode is Mode.SHADOW or self.end is not None:
+            return
+        self.judged = True
+        if outcome.verdict in _ENDS:
+            self.end = outcome
+        elif outcome.verdict == "modify":
+            self.current = msgspec.structs.replace(self.current, payload=evaluation.payload)
+
+
+def _ends(task: asyncio.Task[Evaluation]) -> bool:
+    if not task.done():
+        return False
+    outcome = task.result().outcome
+    return outcome.mode is Mode.ENFORCE and outcome.verdict in _ENDS
+
+
+def _conclude(run: _Run, started: float, *, can_modify: bool) -> Decision:
+    policy, operation, outcomes = run.policy, run.operation, tuple(run.outcomes)
+    if run.end is not None:
+        return _decision(
+            policy,
+            operation,
+            started,
+            verdict=run.end.verdict,
+            code=run.end.code,
+            message=reason_for(run.end.code or "").text if run.end.error else run.end.message,
+            details=run.end.details,
+            guard=run.end.guard,
+            outcomes=outcomes,
+        )
+    if not run.judged and policy.settings.default == "deny":
+        return refuse(policy, operation, "default_deny", outcomes=outcomes, started=started)
+    if run.current is operation:
+        return _decision(policy, operation, started, verdict="allow", outcomes=outcomes)
+    if not can_modify:
+        return refuse(policy, operation, "modification_unsupported", outcomes=outcomes, started=started)
+    return _decision(
+        policy, operation, started, verdict="modify", payload=run.current.payload, outcomes=outcomes
+    )
+
+
+def _transport_refusal(policy: Policy, operation: Operation) -> str | None:
+    kind = TransportKind(operation.method)
+    return None if policy.transport[kind] == "allow" else TRANSPORT_REASONS[kind]
+
+
+def _decision(
+    policy: Policy, operation: Operation, started: float, *, verdict: VerdictName, **more: Any
+) -> Decision:
+    return Decision(
+        id=new_decision_id(),
+        operation=operation,
+        verdict=verdict,
+        mode=policy.settings.mode,
+        policy_hash=policy.hash,
+        duration=perf_counter() - started,
+        **more,
+    )

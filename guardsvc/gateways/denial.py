@@ -1,0 +1,110 @@
+"""Denial: how a refused request is told to the client, by the table of reasons.
+
+JSON-RPC errors with the request's id, so that clients raise an MCP error and keep their connection.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from guardsvc.model import Decision, Kind, reason_for
+
+if TYPE_CHECKING:
+    from guardsvc.gateways.exchange import Exchange
+
+__all__ = ["Denial", "deny"]
+
+JSON = "application/json"
+EVENT_STREAM = "text/event-stream"
+MAX_THREATS = 16
+
+
+class Denial(msgspec.Struct, frozen=True, kw_only=True):
+    """The HTTP response that a gateway sends in place of the server's.
+
+    Attributes:
+        status: HTTP status.
+        headers: response header fields.
+        body: response body.
+    """
+
+    status: int
+    headers: tuple[tuple[str, str], ...]
+    body: str
+
+
+def deny(exchange: Exchange, *, status: int, accept: str | None) -> Denial:
+    """The response to a request that is refused.
+
+    Args:
+        exchange: with a refusal.
+        status: the policy's ``denials.status``.
+        accept: the request's Accept header.
+    """
+    leading = exchange.leading
+    reason = reason_for(leading.code or "")
+    errors = [error for decision in exchange.decisions if (error := _error(exchange, decision)) is not None]
+    answers = _without_duplicates(errors) or [_error_without_id(leading)]
+    answered = bool(errors) and exchange.id_readable
+    http_status = reason.status or (status if answered else reason.status_without_id)
+    body = msgspec.json.encode(answers if exchange.batch and answered else answers[0]).decode()
+    headers = [("content-type", JSON)]
+    if http_status == 200 and _reads_only_events(accept):  # noqa: PLR2004
+        headers = [("content-type", EVENT_STREAM)]
+        body = f"event: message\ndata: {body}\n\n"
+    if http_status == 405:  # noqa: PLR2004
+        headers.append(("allow", "POST"))
+    return Denial(status=http_status, headers=tuple(headers), body=body)
+
+
+def _error(exchange: Exchange, decision: Decision) -> dict[str, Any] | None:
+    """The JSON-RPC error answering one message, None where the message awaits no answer."""
+    operation = decision.operation
+    if not exchange.id_readable:
+        return {**_error_without_id(decision), "id": None}
+    if operation.kind is not Kind.REQUEST or operation.id is None:
+        return None
+    if decision.applied in ("deny", "pending"):
+        return {**_error_without_id(decision), "id": operation.id}
+    bystander = reason_for("batch_refused")
+    return {
+        "jsonrpc": "2.0",
+        "id": operation.id,
+        "error": {
+            "code": bystander.jsonrpc,
+            "message": bystander.text,
+            "data": {"decision_id": decision.id, "reason": bystander.code},
+        },
+    }
+
+
+def _error_without_id(decision: Decision) -> dict[str, Any]:
+    reason = reason_for(decision.code or "")
+    data: dict[str, Any] = {**decision.details, "decision_id": decision.id, "reason": reason.code}
+    threats = sorted({threat for finding in decision.findings for threat in finding.threats})
+    if threats:
+        data["threats"] = threats[:MAX_THREATS]
+    return {
+        "jsonrpc": "2.0",
+        "error": {"code": reason.jsonrpc, "message": decision.message or reason.text, "data": data},
+    }
+
+
+def _without_duplicates(errors: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """One answer per id: a retry with input responses is judged in two parts under the same id."""
+    answers: dict[Any, dict[str, Any]] = {}
+    for error in errors:
+        key = (type(error["id"]), error["id"])
+        if key not in answers or answers[key]["error"]["data"]["reason"] == "batch_refused":
+            answers[key] = error
+    return list(answers.values())
+
+
+def _reads_only_events(accept: str | None) -> bool:
+    return (
+        accept is not None
+        and EVENT_STREAM in accept.lower()
+        and not any(media in accept.lower() for media in (JSON, "application/*", "*/*"))
+    )

@@ -1,0 +1,145 @@
+"""Exchange: one HTTP request from interpretation to decisions, the same for every gateway protocol that sees HTTP."""
+
+from __future__ import annotations
+
+from time import perf_counter
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from guardsvc.engine import FactSources, decide, refuse
+from guardsvc.mcp import HttpRequest, Message, Refusal, interpret
+from guardsvc.model import Caller, Decision, Direction, GatewayProtocol, Kind, Operation, Phase
+from guardsvc.policy import AmbiguousServerError, Policy
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = ["Asker", "Exchange", "judge"]
+
+
+class Asker(msgspec.Struct, frozen=True, kw_only=True):
+    """Who asks about the request, and for whom.
+
+    Attributes:
+        protocol: the gateway protocol.
+        caller: who sent the request.
+        server_id: what the gateway calls the MCP server, if it says so.
+        can_modify: whether the protocol can carry a changed payload.
+    """
+
+    protocol: GatewayProtocol
+    caller: Caller = Caller()
+    server_id: str | None = None
+    can_modify: bool = False
+
+
+class Exchange(msgspec.Struct, frozen=True, kw_only=True):
+    """What was decided about one HTTP request: all its messages pass, or none.
+
+    Attributes:
+        decisions: one per message; more than one for batches and for retries that carry input responses.
+        batch: whether the body was a batch.
+        id_readable: False where the JSON-RPC id cannot be read in exactly one way.
+    """
+
+    decisions: tuple[Decision, ...]
+    batch: bool = False
+    id_readable: bool = True
+
+    @property
+    def refusal(self) -> Decision | None:
+        """The first decision that keeps the request from passing, or None."""
+        return next((d for d in self.decisions if d.applied in ("deny", "pending")), None)
+
+    @property
+    def leading(self) -> Decision:
+        """The decision the request is reported under: the refusal, else the first."""
+        return self.refusal or self.decisions[0]
+
+
+async def judge(
+    policy: Policy,
+    request: HttpRequest,
+    asker: Asker,
+    *,
+    deadline: float,
+    sources: FactSources,
+) -> Exchange:
+    """Interpret a request strictly and decide about each of its messages.
+
+    Args:
+        policy: the policy for all of them.
+        request: the request as the gateway passed it on.
+        asker: the gateway protocol and the caller.
+        deadline: when the decisions must stand, on the clock of ``time.perf_counter``.
+        sources: where facts come from.
+    """
+    started = perf_counter()
+    try:
+        interpretation = interpret(request, policy.rules)
+    except Refusal as refusal:
+        operation = _unread(refusal, request, asker)
+        details = {**refusal.details, "detail": refusal.detail}
+        decision = refuse(policy, operation, refusal.code, details=details, started=started)
+        readable = refusal.answerable or refusal.kind not in (None, Kind.REQUEST)
+        return Exchange(decisions=(decision,), batch=refusal.batch, id_readable=readable)
+    decisions = [
+        await _judge_message(policy, message, request, asker, deadline, sources)
+        for message in interpretation.messages
+    ]
+    return Exchange(decisions=tuple(decisions), batch=interpretation.batch)
+
+
+async def _judge_message(
+    policy: Policy,
+    message: Message,
+    request: HttpRequest,
+    asker: Asker,
+    deadline: float,
+    sources: FactSources,
+) -> Decision:
+    try:
+        place = policy.servers.place(
+            server_id=asker.server_id, host=request.host, phase=message.phase, subject=message.subject
+        )
+    except AmbiguousServerError:
+        return refuse(policy, _operation(message, request, asker), "ambiguous_server")
+    operation = _operation(
+        message, request, asker, server=place.server, servers=place.servers, subject=place.subject
+    )
+    return await decide(policy, operation, deadline=deadline, can_modify=asker.can_modify, sources=sources)
+
+
+def _operation(message: Message, request: HttpRequest, asker: Asker, **place: object) -> Operation:
+    fields: Mapping[str, object] = {"subject": message.subject, **place}
+    return Operation(
+        protocol=asker.protocol,
+        direction=Direction.REQUEST,
+        phase=message.phase,
+        kind=message.kind,
+        method=message.method,
+        id=message.id,
+        payload=message.payload,
+        caller=asker.caller,
+        headers=request.headers,
+        revision=message.revision,
+        http_method=request.method,
+        path=request.path,
+        **fields,  # type: ignore[arg-type]
+    )
+
+
+def _unread(refusal: Refusal, request: HttpRequest, asker: Asker) -> Operation:
+    return Operation(
+        protocol=asker.protocol,
+        direction=Direction.REQUEST,
+        phase=Phase.OTHER,
+        kind=refusal.kind or Kind.REQUEST,
+        method=refusal.method,
+        id=refusal.id,
+        caller=asker.caller,
+        headers=request.headers,
+        http_method=request.method,
+        path=request.path,
+    )

@@ -1,0 +1,103 @@
+"""Seal: the token that carries a request's decision to its response phase through the gateway.
+
+The gateway holds it in metadata that a client may try to forge, so it is authenticated: canonical JSON
+under HMAC-SHA256 (RFC 2104) with a key that all workers and replicas of a deployment share.
+"""
+
+from __future__ import annotations
+
+import hmac
+import time
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from typing import TYPE_CHECKING
+
+import msgspec
+
+if TYPE_CHECKING:
+    from guardsvc.model import Decision
+
+__all__ = ["Correlation", "Seal"]
+
+VERSION = "g1"
+DEFAULT_LIFETIME = 3600.0
+
+
+class Correlation(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
+    """What the request phase hands to the response phase.
+
+    Attributes:
+        decision_id: decision of the request.
+        tenant, principal, verified: the caller.
+        server, subject, method, id: the operation.
+        policy_hash: the policy that decided.
+        expires: seconds since the epoch after which the token is void.
+    """
+
+    decision_id: str
+    tenant: str | None
+    principal: str | None
+    verified: bool
+    server: str | None
+    subject: str | None
+    method: str
+    id: str | int | None
+    policy_hash: str
+    expires: float
+
+
+class Seal:
+    """Seals and opens correlation tokens.
+
+    Args:
+        keys: the first seals, every one opens, so that keys can be rotated. At least 16 bytes each.
+        lifetime: seconds a token is good for; longer than the longest response stream.
+    """
+
+    def __init__(self, keys: tuple[bytes, ...], *, lifetime: float = DEFAULT_LIFETIME) -> None:
+        self._keys = keys
+        self._lifetime = lifetime
+
+    def token(self, decision: Decision) -> str:
+        """The token of a decision."""
+        operation, caller = decision.operation, decision.operation.caller
+        payload = msgspec.json.encode(
+            Correlation(
+                decision_id=decision.id,
+                tenant=caller.tenant,
+                principal=caller.principal,
+                verified=caller.verified,
+                server=operation.server,
+                subject=operation.subject,
+                method=operation.method,
+                id=operation.id,
+                policy_hash=decision.policy_hash,
+                expires=round(time.time() + self._lifetime, 3),
+            )
+        )
+        return f"{VERSION}.{_encode(payload)}.{_encode(_mac(self._keys[0], payload))}"
+
+    def open(self, token: str) -> Correlation | None:
+        """What the token says, or None where it is not ours, was changed, or has expired."""
+        try:
+            version, payload_text, mac_text = token.split(".")
+            payload, mac = _decode(payload_text), _decode(mac_text)
+            if version != VERSION or not any(
+                hmac.compare_digest(_mac(key, payload), mac) for key in self._keys
+            ):
+                return None
+            correlation = msgspec.json.decode(payload, type=Correlation)
+        except (ValueError, msgspec.MsgspecError):
+            return None
+        return correlation if correlation.expires > time.time() else None
+
+
+def _mac(key: bytes, payload: bytes) -> bytes:
+    return hmac.digest(key, payload, "sha256")
+
+
+def _encode(data: bytes) -> str:
+    return urlsafe_b64encode(data).rstrip(b"=").decode()
+
+
+def _decode(text: str) -> bytes:
+    return urlsafe_b64decode(text + "=" * (-len(text) % 4))

@@ -1,0 +1,209 @@
+"""``access_list``: who may do what. An ordered list of rules, the first that matches decides, else the default."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import msgspec
+from pydantic import Field
+
+from guardsvc.model import (
+    Allow,
+    Deny,
+    Facts,
+    Finding,
+    Globs,
+    GuardContext,
+    GuardType,
+    Operation,
+    Phase,
+    Settings,
+    SettingsError,
+    Severity,
+    Verdict,
+    reason_for,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+__all__ = ["ACCESS_LIST", "AccessList", "AccessListSettings", "Rule"]
+
+Action = Literal["allow", "deny"]
+Name = Annotated[str, Field(min_length=1, max_length=1024)]
+
+CLIENT_RESULT = "client/result"
+"""Stands in rules for a client's answer to a server request, which carries no method."""
+
+METHOD_GROUPS = {
+    "@lifecycle": (
+        "initialize",
+        "server/discover",
+        "ping",
+        "notifications/initialized",
+        "notifications/cancelled",
+        "http/get_stream",
+        "http/session_end",
+        "http/well_known",
+        "http/preflight",
+    ),
+    "@list": ("tools/list", "prompts/list", "resources/list", "resources/templates/list"),
+}
+
+TOOL_PHASES = frozenset({Phase.TOOL_INVOKE, Phase.TOOL_RESULT})
+PROMPT_PHASES = frozenset({Phase.PROMPT_GET, Phase.PROMPT_RESULT})
+RESOURCE_PHASES = frozenset({Phase.RESOURCE_READ, Phase.RESOURCE_RESULT})
+
+
+class Rule(Settings):
+    """One rule. Each list is of globs (``*`` is any run of characters); all criteria that are given must match."""
+
+    action: Action = Field(description="What becomes of an operation that the rule matches.")
+    id: Name | None = Field(default=None, description="Name of the rule in findings; `rules[N]` by default.")
+    tenants: tuple[Name, ...] | None = Field(default=None, min_length=1, description="Tenants.")
+    principals: tuple[Name, ...] | None = Field(default=None, min_length=1, description="Principals.")
+    verified: bool | None = Field(default=None, description="Whether the gateway proved the caller's identity.")
+    servers: tuple[Name, ...] | None = Field(
+        default=None,
+        min_length=1,
+        description="Servers. An operation for several servers is allowed only if all match, denied if any does.",
+    )
+    methods: tuple[Name, ...] | None = Field(
+        default=None,
+        min_length=1,
+        description="Methods, `client/result` for answers to server requests, or a group: "
+        + ", ".join(f"`{group}` ({', '.join(members)})" for group, members in METHOD_GROUPS.items())
+        + ".",
+    )
+    tools: tuple[Name, ...] | None = Field(
+        default=None, min_length=1, description="Tools, as their server names them."
+    )
+    resources: tuple[Name, ...] | None = Field(default=None, min_length=1, description="Resource URIs.")
+    prompts: tuple[Name, ...] | None = Field(default=None, min_length=1, description="Prompts.")
+
+
+class AccessListSettings(Settings):
+    """Rules, and what holds where none matches."""
+
+    default: Action = Field(description="What becomes of an operation that no rule matches.")
+    unknown_server: Action = Field(
+        default="deny", description="`deny` refuses every operation for a server the policy does not declare."
+    )
+    rules: tuple[Rule, ...] = Field(default=(), description="The rules; the first that matches decides.")
+
+
+class AccessList:
+    """The guard; see ``AccessListSettings``."""
+
+    def __init__(self, settings: AccessListSettings, context: GuardContext) -> None:
+        self._deny_unknown = settings.unknown_server == "deny"
+        self._rules = tuple(_compile(rule, index, context) for index, rule in enumerate(settings.rules))
+        self._default = _verdict(settings.default, "default")
+        self._unknown = _denial("unknown_server", "unknown_server")
+
+    def evaluate(self, operation: Operation, facts: Facts) -> Verdict:
+        """The verdict of the first rule that matches."""
+        del facts
+        if self._deny_unknown and not operation.servers:
+            return self._unknown
+        for rule in self._rules:
+            if rule.matches(operation):
+                return rule.verdict
+        return self._default
+
+
+class _CompiledRule(msgspec.Struct, frozen=True, kw_only=True):
+    verdict: Verdict
+    allows: bool
+    verified: bool | None
+    tenants: Globs | None
+    principals: Globs | None
+    servers: Globs | None
+    methods: Globs | None
+    subjects: tuple[tuple[frozenset[Phase], Globs], ...]
+
+    def matches(self, operation: Operation) -> bool:
+        caller = operation.caller
+        return (
+            (self.methods is None or self.methods.match(operation.method or CLIENT_RESULT))
+            and (self.servers is None or self._covers(operation.servers))
+            and (self.tenants is None or self.tenants.match(caller.tenant))
+            and (self.principals is None or self.principals.match(caller.principal))
+            and (self.verified is None or self.verified is caller.verified)
+            and (
+                not self.subjects
+                or any(
+                    operation.phase in phases and g.match(operation.subject) for phases, g in self.subjects
+                )
+            )
+        )
+
+    def _covers(self, servers: tuple[str, ...]) -> bool:
+        if self.servers is None:
+            return True
+        matched = map(self.servers.match, servers)
+        return bool(servers) and (all(matched) if self.allows else any(matched))
+
+
+def _compile(rule: Rule, index: int, context: GuardContext) -> _CompiledRule:
+    _check_servers(rule.servers or (), index, context)
+    subjects = (
+        (TOOL_PHASES, rule.tools),
+        (RESOURCE_PHASES, rule.resources),
+        (PROMPT_PHASES, rule.prompts),
+    )
+    return _CompiledRule(
+        verdict=_verdict(rule.action, rule.id or f"rules[{index}]"),
+        allows=rule.action == "allow",
+        verified=rule.verified,
+        tenants=_globs(rule.tenants),
+        principals=_globs(rule.principals),
+        servers=_globs(rule.servers),
+        methods=None if rule.methods is None else Globs(_methods(rule.methods, index)),
+        subjects=tuple((phases, Globs(names)) for phases, names in subjects if names is not None),
+    )
+
+
+def _globs(names: Sequence[str] | None) -> Globs | None:
+    return None if names is None else Globs(names)
+
+
+def _methods(names: Iterable[str], index: int) -> Iterable[str]:
+    for position, name in enumerate(names):
+        if not name.startswith("@"):
+            yield name
+        elif name in METHOD_GROUPS:
+            yield from METHOD_GROUPS[name]
+        else:
+            raise SettingsError(
+                ("rules", index, "methods", position), f'"{name}" is not one of {", ".join(METHOD_GROUPS)}'
+            )
+
+
+def _check_servers(patterns: Sequence[str], index: int, context: GuardContext) -> None:
+    for position, pattern in enumerate(patterns):
+        if not any(map(Globs((pattern,)).match, context.servers)):
+            legal = ", ".join(sorted(context.servers)) or "none, since the policy declares no servers"
+            raise SettingsError(
+                ("rules", index, "servers", position), f'"{pattern}" matches no server; declared are: {legal}'
+            )
+
+
+def _verdict(action: Action, rule: str) -> Verdict:
+    return Allow(findings=_findings(rule)) if action == "allow" else _denial("access_denied", rule)
+
+
+def _denial(code: str, rule: str) -> Deny:
+    return Deny(code=code, message=reason_for(code).text, findings=_findings(rule))
+
+
+def _findings(rule: str) -> tuple[Finding, ...]:
+    return (Finding(rule=rule, severity=Severity.INFO),)
+
+
+ACCESS_LIST = GuardType(
+    name="access_list",
+    settings=AccessListSettings,
+    build=AccessList,
+    summary="Allows or denies by tenant, principal, server, method, tool, resource and prompt.",
+)

@@ -1,0 +1,45 @@
+"""Registry of guard types: the native ones, and those that installed packages bring by entry point."""
+
+from __future__ import annotations
+
+from importlib.metadata import entry_points
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+from guardsvc.guards.native import NATIVE
+from guardsvc.model import GuardType
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = ["ENTRY_POINT_GROUP", "GuardLoadError", "load_registry"]
+
+ENTRY_POINT_GROUP = "guardsvc.guards"
+"""Entry points of this group name a ``GuardType`` object; the entry point's name is not used."""
+
+
+class GuardLoadError(Exception):
+    """An installed package's guard cannot be used: it does not load, is no GuardType, or takes another's name."""
+
+
+def load_registry() -> Mapping[str, GuardType[Any]]:
+    """Every guard type that a policy may name, by name.
+
+    Raises:
+        GuardLoadError: a package's entry point cannot be used. The service does not start without a
+            guard that an operator installed.
+    """
+    types: dict[str, GuardType[Any]] = {guard_type.name: guard_type for guard_type in NATIVE}
+    for point in entry_points(group=ENTRY_POINT_GROUP):
+        package = point.dist.name if point.dist else "unknown"
+        origin = f"entry point {point.name!r} of package {package!r}"
+        try:
+            guard_type = point.load()
+        except Exception as error:
+            raise GuardLoadError(f"{origin} does not load: {type(error).__name__}: {error}") from error
+        if not isinstance(guard_type, GuardType):
+            raise GuardLoadError(f"{origin} is a {type(guard_type).__name__}, not a guardsvc.model.GuardType")
+        if guard_type.name in types:
+            raise GuardLoadError(f"{origin} takes the name {guard_type.name!r}, which another guard type has")
+        types[guard_type.name] = guard_type
+    return MappingProxyType(types)

@@ -1,0 +1,43 @@
+"""Mirror: the header fields that a conforming client sends with a body, for messages that came without any."""
+
+from __future__ import annotations
+
+import base64
+import json
+from typing import Any
+
+from guardsvc.mcp.headers import METHOD_HEADER, NAME_HEADER, VERSION_HEADER, decode_value
+from guardsvc.mcp.message import body_revision
+from guardsvc.mcp.revisions import is_at_least, subject_field
+
+__all__ = ["encode_value", "mirrored_headers"]
+
+
+def encode_value(text: str) -> str:
+    """A header value that stands for ``text``: itself where it is plain visible ASCII, else base64 of UTF-8."""
+    if decode_value(text) == text:
+        return text
+    return f"=?base64?{base64.b64encode(text.encode('utf-8', 'replace')).decode()}?="
+
+
+def mirrored_headers(body: bytes) -> dict[str, str]:
+    """``MCP-Protocol-Version``, ``Mcp-Method`` and ``Mcp-Name`` as 2026-07-28 asks for them; none under other revisions.
+
+    Read as a lenient client's library would: a body that is no JSON object mirrors nothing.
+    """
+    try:
+        message: Any = json.loads(body)
+    except (ValueError, RecursionError):
+        return {}
+    params = message.get("params") if isinstance(message, dict) else None
+    revision = body_revision(params)
+    if not isinstance(revision, str) or not is_at_least(revision, "2026-07-28"):
+        return {}
+    fields = {VERSION_HEADER: revision}
+    method = message.get("method")
+    if isinstance(method, str) and "id" in message:
+        fields[METHOD_HEADER] = encode_value(method)
+        name = params.get(subject_field(method) or "")
+        if isinstance(name, str):
+            fields[NAME_HEADER] = encode_value(name)
+    return fields

@@ -1,0 +1,54 @@
+"""Transport: HTTP requests that belong to an MCP connection but carry no message."""
+
+from __future__ import annotations
+
+import re
+from enum import StrEnum
+
+from guardsvc.mcp.http_request import HttpRequest
+from guardsvc.model import Globs, Headers
+
+__all__ = ["TransportKind", "classify"]
+
+_CLIMBS = re.compile(r"\.\.|\\|%2e|%2f|%5c", re.IGNORECASE)
+
+
+class TransportKind(StrEnum):
+    """What such a request asks for. The value is the operation's method."""
+
+    GET_STREAM = "http/get_stream"
+    SESSION_END = "http/session_end"
+    WELL_KNOWN = "http/well_known"
+    PREFLIGHT = "http/preflight"
+    OTHER = "http/other"
+
+
+def classify(request: HttpRequest, mcp_paths: Globs) -> TransportKind | None:
+    """The kind of a request, None for a POST to an MCP path, whose body is a message.
+
+    Paths are compared as sent. One that an upstream could resolve to a place outside
+    ``/.well-known/`` does not count as inside.
+    """
+    path = request.path.partition("?")[0]
+    is_mcp = mcp_paths.match(path)
+    match request.method:
+        case "POST" if is_mcp:
+            return None
+        case "GET" | "HEAD" if path.startswith("/.well-known/") and not _CLIMBS.search(path):
+            return TransportKind.WELL_KNOWN
+        case "GET" if is_mcp and _accepts_event_stream(request.headers):
+            return TransportKind.GET_STREAM
+        case "DELETE" if is_mcp:
+            return TransportKind.SESSION_END
+        case "OPTIONS" if "origin" in request.headers and "access-control-request-method" in request.headers:
+            return TransportKind.PREFLIGHT
+        case _:
+            return TransportKind.OTHER
+
+
+def _accepts_event_stream(headers: Headers) -> bool:
+    return any(
+        item.partition(";")[0].strip(" \t").lower() == "text/event-stream"
+        for value in headers.all("accept")
+        for item in value.split(",")
+    )

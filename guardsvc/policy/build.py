@@ -1,0 +1,190 @@
+"""Joins the ``policy`` section of a configuration with the guard registry into a policy."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Union
+
+from pydantic import Field, create_model
+
+from guardsvc.config import mask
+from guardsvc.mcp import InterpretationRules
+from guardsvc.mcp.strict_json import Limits
+from guardsvc.mcp.transport import TransportKind
+from guardsvc.model import (
+    PHASES,
+    REQUEST_PHASES,
+    RESPONSE_PHASES,
+    Direction,
+    Globs,
+    GuardContext,
+    GuardType,
+    Phase,
+    SettingsError,
+)
+from guardsvc.policy.policy import BoundGuard, Point, Policy
+from guardsvc.policy.scope import Scope, Window
+from guardsvc.policy.servers import ServerTable
+from guardsvc.policy.settings import GuardEntry, IntegritySettings, PolicySettings
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from guardsvc.config import Checker
+
+__all__ = ["build_policy", "policy_model"]
+
+Path = tuple[str | int, ...]
+
+PHASES_OF = {Direction.REQUEST: REQUEST_PHASES, Direction.RESPONSE: RESPONSE_PHASES}
+
+
+def policy_model(registry: Mapping[str, GuardType[Any]]) -> type[PolicySettings]:
+    """The model of the ``policy`` section in which each guard type has its own settings."""
+    entries = tuple(_entry_model(guard_type) for guard_type in registry.values())
+    guard = Annotated[Union[entries], Field(discriminator="type")]  # type: ignore[valid-type]  # noqa: UP007
+    description = PolicySettings.model_fields["guards"].description
+    return create_model(
+        "Policy",
+        __base__=PolicySettings,
+        guards=(tuple[guard, ...], Field(default=(), description=description)),  # type: ignore[valid-type]
+    )
+
+
+def _entry_model(guard_type: GuardType[Any]) -> type[GuardEntry]:
+    settings = guard_type.settings
+    required = any(field.is_required() for field in settings.model_fields.values())
+    default = (
+        Field(description="Settings of the guard type.")
+        if required
+        else Field(default=settings(), description="Settings of the guard type.")
+    )
+    return create_model(
+        "".join(part.capitalize() for part in guard_type.name.split("_")) + "Guard",
+        __base__=GuardEntry,
+        __doc__=guard_type.summary,
+        type=(Literal[guard_type.name], Field(description="Type of guard.")),
+        settings=(settings, default),
+    )
+
+
+def build_policy(
+    settings: PolicySettings,
+    registry: Mapping[str, GuardType[Any]],
+    checker: Checker,
+    base: Path = ("policy",),
+) -> Policy | None:
+    """Build every guard and bind it to its place in the chain.
+
+    Args:
+        settings: a checked ``policy_model(registry)``.
+        registry: the guard types by name.
+        checker: collects every problem found.
+        base: where the section stands in the document.
+
+    Returns:
+        The policy, or None where the checker has gathered a problem.
+    """
+    _check_servers(settings, checker, (*base, "servers"))
+    context_schemas = {
+        (server, tool): definition.input_schema
+        for server, of_server in settings.servers.items()
+        for tool, definition in of_server.tools.items()
+        if definition.input_schema is not None
+    }
+    guards: list[BoundGuard] = []
+    seen: dict[str, int] = {}
+    for index, entry in enumerate(settings.guards):
+        path = (*base, "guards", index)
+        if entry.name in seen:
+            checker.add(
+                (*path, "id"),
+                f'"{entry.name}" is the id of guards[{seen[entry.name]}] too; give each guard its own id',
+            )
+        seen.setdefault(entry.name, index)
+        _check_known_servers(entry.match.servers, settings, checker, (*path, "match", "servers"))
+        context = GuardContext(
+            guard_id=entry.name, servers=frozenset(settings.servers), input_schemas=context_schemas
+        )
+        bound = _bind(entry, registry[entry.type], context, checker, path)
+        if bound is not None and entry.enabled:
+            guards.append(bound)
+    if checker.problems:
+        return None
+    return Policy(
+        settings=settings,
+        hash=_hash(settings),
+        guards=tuple(guards),
+        servers=ServerTable(settings.servers),
+        transport={kind: getattr(settings.transport, kind.removeprefix("http/")) for kind in TransportKind},
+        rules=_rules(settings.integrity),
+        deadline=settings.deadline_ms / 1000,
+        reserve=settings.deadline_reserve_ms / 1000,
+    )
+
+
+def _bind(
+    entry: GuardEntry, guard_type: GuardType[Any], context: GuardContext, checker: Checker, path: Path
+) -> BoundGuard | None:
+    try:
+        guard = guard_type.build(entry.settings, context)
+    except SettingsError as error:
+        checker.add((*path, "settings", *error.path), str(error))
+        return None
+    return BoundGuard(
+        id=entry.name,
+        type=guard_type,
+        guard=guard,
+        priority=entry.priority,
+        failure_mode=entry.failure_mode,
+        timeout=entry.timeout_ms / 1000,
+        mode=entry.mode,
+        points=_points(entry.runs_on or sorted(guard_type.phases)),
+        scope=Scope.compile(entry.match),
+        window=Window.compile(entry.active),
+    )
+
+
+def _points(runs_on: Iterable[Phase | Direction]) -> frozenset[Point]:
+    points: set[Point] = set()
+    for name in runs_on:
+        directions = (name,) if isinstance(name, Direction) else tuple(Direction)
+        phases = PHASES if isinstance(name, Direction) else {name}
+        points.update((d, phase) for d in directions for phase in PHASES_OF[d] & phases)
+    return frozenset(points)
+
+
+def _check_servers(settings: PolicySettings, checker: Checker, path: Path) -> None:
+    for field in ("tool_prefixes", "uri_prefixes"):
+        owners: dict[str, str] = {}
+        for server, of_server in settings.servers.items():
+            for index, prefix in enumerate(getattr(of_server, field)):
+                owner = owners.setdefault(prefix, server)
+                if owner != server:
+                    checker.add(
+                        (*path, server, field, index), f'"{prefix}" is a prefix of server "{owner}" too'
+                    )
+
+
+def _check_known_servers(
+    patterns: tuple[str, ...] | None, settings: PolicySettings, checker: Checker, path: Path
+) -> None:
+    for index, pattern in enumerate(patterns or ()):
+        if not any(map(Globs((pattern,)).match, settings.servers)):
+            legal = ", ".join(sorted(settings.servers)) or "none, since the policy declares no servers"
+            checker.add((*path, index), f'"{pattern}" matches no server; declared are: {legal}')
+
+
+def _rules(settings: IntegritySettings) -> InterpretationRules:
+    return InterpretationRules(
+        limits=Limits(max_bytes=settings.max_bytes, max_depth=settings.max_depth, max_keys=settings.max_keys),
+        batches=settings.batches,
+        lossy_body=settings.lossy_body,
+        mcp_paths=Globs(settings.mcp_paths),
+    )
+
+
+def _hash(settings: PolicySettings) -> str:
+    canonical = json.dumps(mask(settings), sort_keys=True, separators=(",", ":"), default=str)
+    return hashlib.sha256(canonical.encode()).hexdigest()[:16]

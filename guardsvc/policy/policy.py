@@ -1,0 +1,113 @@
+"""Policy: the guards of a configuration in the order they run, immutable once built."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal
+
+from guardsvc.model import Direction, FailureMode, Guard, GuardType, Mode, Phase, Tier
+
+if TYPE_CHECKING:
+    from guardsvc.mcp import InterpretationRules
+    from guardsvc.mcp.transport import TransportKind
+    from guardsvc.model import Operation
+    from guardsvc.policy.scope import Scope, Window
+    from guardsvc.policy.servers import ServerTable
+    from guardsvc.policy.settings import PolicySettings
+
+__all__ = ["BoundGuard", "Policy", "Step"]
+
+Point = tuple[Direction, Phase]
+
+
+@dataclass(frozen=True)
+class BoundGuard:
+    """A guard with everything the chain must know to run it.
+
+    Attributes:
+        id: name in metrics, audit and explanations.
+        type: the guard type.
+        guard: the guard itself.
+        priority: order in the chain, lower first.
+        failure_mode: what it counts as when it cannot answer.
+        timeout: seconds it may take.
+        mode: enforce or shadow.
+        points: the directions and phases it runs on.
+        scope: operations it judges, None for all.
+        window: when it is active, None for always.
+    """
+
+    id: str
+    type: GuardType  # type: ignore[type-arg]  # the settings type no longer matters
+    guard: Guard
+    priority: int
+    failure_mode: FailureMode
+    timeout: float
+    mode: Mode
+    points: frozenset[Point]
+    scope: Scope | None = None
+    window: Window | None = None
+
+    @property
+    def inline(self) -> bool:
+        """Whether it answers in the event loop itself."""
+        return self.type.tier is Tier.NATIVE
+
+    def judges(self, operation: Operation, now: float) -> bool:
+        """Whether the operation is in scope at ``now``, seconds since the epoch."""
+        return (self.scope is None or self.scope.covers(operation)) and (
+            self.window is None or self.window.open_at(now)
+        )
+
+
+@dataclass(frozen=True)
+class Step:
+    """The guards of one priority: inline ones first in configuration order, then those run concurrently."""
+
+    inline: tuple[BoundGuard, ...]
+    concurrent: tuple[BoundGuard, ...]
+
+
+@dataclass(frozen=True)
+class Policy:
+    """What is decided, and how; see ``policy.settings`` for the meaning of each attribute.
+
+    Attributes:
+        hash: hexadecimal digest of the settings.
+        guards: every enabled guard, in configuration order.
+        transport: what becomes of each kind of request without a message.
+        rules: bounds of interpretation.
+        deadline: seconds for a decision where the gateway sets no deadline.
+        reserve: seconds of the gateway's deadline kept for the way back.
+    """
+
+    settings: PolicySettings
+    hash: str
+    guards: tuple[BoundGuard, ...]
+    servers: ServerTable
+    transport: Mapping[TransportKind, Literal["allow", "deny"]]
+    rules: InterpretationRules
+    deadline: float
+    reserve: float
+    _chains: dict[Point, tuple[Step, ...]] = field(default_factory=dict, compare=False, repr=False)
+
+    def __post_init__(self) -> None:
+        for direction in Direction:
+            for phase in Phase:
+                self._chains[direction, phase] = _steps(self.guards, (direction, phase))
+
+    def chain(self, direction: Direction, phase: Phase) -> tuple[Step, ...]:
+        """The guards that run at this point, by priority."""
+        return self._chains[direction, phase]
+
+
+def _steps(guards: tuple[BoundGuard, ...], point: Point) -> tuple[Step, ...]:
+    here = [guard for guard in guards if point in guard.points]
+    return tuple(
+        Step(
+            tuple(g for g in here if g.priority == priority and g.inline),
+            tuple(g for g in here if g.priority == priority and not g.inline),
+        )
+        for priority in sorted({guard.priority for guard in here})
+    )

@@ -1,0 +1,121 @@
+"""Servers: the canonical name of the MCP server an operation is for, and of what it asks of it.
+
+Gateways name a server by an id, a host, or a prefix they put in front of tool names and URIs.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from guardsvc.model import Globs, Phase
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from guardsvc.policy.settings import ServerSettings
+
+__all__ = ["AmbiguousServerError", "Place", "ServerTable"]
+
+_RESOURCE_PHASES = frozenset({Phase.RESOURCE_READ, Phase.RESOURCE_RESULT})
+
+
+class AmbiguousServerError(Exception):
+    """A prefixed name leads to more than one server (reason code ``ambiguous_server``)."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where an operation is headed.
+
+    Attributes:
+        server: the one server it is for, or None.
+        servers: every server it may reach.
+        subject: the subject as the server itself names it.
+    """
+
+    server: str | None
+    servers: tuple[str, ...]
+    subject: str | None
+
+
+@dataclass(frozen=True)
+class _Server:
+    name: str
+    ids: frozenset[str]
+    hosts: Globs
+    tool_prefixes: tuple[str, ...]
+    uri_prefixes: tuple[str, ...]
+
+
+class ServerTable:
+    """The ``servers`` of a policy."""
+
+    def __init__(self, servers: Mapping[str, ServerSettings]) -> None:
+        self._servers = tuple(
+            _Server(
+                name,
+                frozenset(settings.ids if settings.ids is not None else (name,)),
+                Globs(host.lower() for host in settings.hosts),
+                _longest_first(settings.tool_prefixes),
+                _longest_first(settings.uri_prefixes),
+            )
+            for name, settings in servers.items()
+        )
+        self.names = frozenset(servers)
+
+    def place(self, *, server_id: str | None, host: str, phase: Phase, subject: str | None) -> Place:
+        """Find the server and the server's own name of the subject.
+
+        The gateway's id counts first, then the host, then the prefix alone. An id that the policy
+        does not know is an unknown server, whatever the host says.
+
+        Args:
+            server_id: what the gateway calls the server, if it says so.
+            host: host of the request, with or without port.
+            phase: phase of the operation; tells names from URIs.
+            subject: tool name, prompt name or URI as the gateway shows it.
+
+        Raises:
+            AmbiguousServerError: the prefix of the subject belongs to several candidates.
+        """
+        candidates = self._candidates(server_id, host)
+        if subject is None:
+            return _reaching(candidates, None)
+        uri = phase in _RESOURCE_PHASES
+        owners = [
+            (server, prefix)
+            for server in (candidates or (() if server_id else self._servers))
+            if (prefix := _prefix_of(server, subject, uri=uri)) is not None
+        ]
+        if len(owners) > 1:
+            raise AmbiguousServerError(subject)
+        if owners:
+            server, prefix = owners[0]
+            return Place(server.name, (server.name,), subject[len(prefix) :])
+        return _reaching(candidates, subject) if len(candidates) == 1 else _reaching((), subject)
+
+    def _candidates(self, server_id: str | None, host: str) -> tuple[_Server, ...]:
+        if server_id:
+            return tuple(server for server in self._servers if server_id in server.ids)
+        name = _without_port(host)
+        return tuple(server for server in self._servers if server.hosts.match(name))
+
+
+def _reaching(servers: tuple[_Server, ...], subject: str | None) -> Place:
+    names = tuple(server.name for server in servers)
+    return Place(names[0] if len(names) == 1 else None, names, subject)
+
+
+def _prefix_of(server: _Server, subject: str, *, uri: bool) -> str | None:
+    prefixes = server.uri_prefixes if uri else server.tool_prefixes
+    return next((p for p in prefixes if len(subject) > len(p) and subject.startswith(p)), None)
+
+
+def _longest_first(prefixes: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(sorted(prefixes, key=len, reverse=True))
+
+
+def _without_port(host: str) -> str:
+    name, colon, port = host.rpartition(":")
+    return (name if colon and port.isdigit() else host).lower()

@@ -1,0 +1,88 @@
+"""Live policy: the policy in force, and how a new one takes its place."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import TYPE_CHECKING
+
+import structlog
+
+from guardsvc.config import ConfigError
+from guardsvc.observe import set_level
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from guardsvc.observe import Metrics
+    from guardsvc.policy import Policy
+    from guardsvc.server.configuration import Configuration
+
+__all__ = ["LivePolicy"]
+
+log = structlog.get_logger(__name__)
+
+
+class LivePolicy:
+    """Holds one policy and swaps one reference; decisions under way keep the one they began with.
+
+    Args:
+        configuration: the one the process started with.
+        load: builds the configuration anew from its source.
+        metrics: are told of reloads.
+    """
+
+    def __init__(
+        self, configuration: Configuration, load: Callable[[], Configuration], metrics: Metrics
+    ) -> None:
+        self._configuration = configuration
+        self._load = load
+        self._metrics = metrics
+        self._lock = asyncio.Lock()
+        metrics.policy_loaded.set(time.time())
+        metrics.policy_stale.set(0)
+
+    def __call__(self) -> Policy:
+        """The policy in force."""
+        return self._configuration.policy
+
+    async def reload(self) -> None:
+        """Build the configuration from its source, off the event loop, and put it in force.
+
+        On any error the last good policy stays, which the metrics and the log say. Of the ``service``
+        section only the log level changes.
+        """
+        async with self._lock:
+            try:
+                loaded = await asyncio.to_thread(self._load)
+            except ConfigError as error:
+                self._failed(problems=[str(problem) for problem in error.problems])
+                return
+            except Exception as error:
+                self._failed(problems=[f"{type(error).__name__}: {error}"])
+                return
+            self._put_in_force(loaded)
+
+    def _put_in_force(self, loaded: Configuration) -> None:
+        before, self._configuration = self._configuration, loaded
+        changed = loaded.policy.hash != before.policy.hash
+        self._metrics.policy_stale.set(0)
+        self._metrics.policy_reloads.labels("loaded" if changed else "unchanged").inc()
+        set_level(loaded.service.log.level)
+        if loaded.service.model_copy(update={"log": before.service.log}) != before.service:
+            log.warning("restart_needed", changed="service settings other than the log level")
+        if changed:
+            self._metrics.policy_loaded.set(time.time())
+            log.info(
+                "policy_loaded", policy=loaded.policy.hash, before=before.policy.hash, source=loaded.source
+            )
+
+    def _failed(self, *, problems: list[str]) -> None:
+        self._metrics.policy_stale.set(1)
+        self._metrics.policy_reloads.labels("failed").inc()
+        log.error(
+            "reload_failed",
+            kept=self._configuration.policy.hash,
+            source=self._configuration.source,
+            problems=problems,
+        )
