@@ -20,9 +20,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
-config_app = typer.Typer(
-    help="The configuration's schema and reference.", no_args_is_help=True, rich_markup_mode=None
-)
+config_app = typer.Typer(help="The configuration's schema and reference.", no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(config_app, name="config")
 
 ConfigOption = Annotated[
@@ -42,9 +40,7 @@ def serve(
     config: ConfigOption = None,
     grpc_address: Annotated[
         str | None,
-        typer.Option(
-            envvar="GUARDSVC_GRPC_ADDRESS", help="Where gateways ask, host:port [default: 127.0.0.1:9191]."
-        ),
+        typer.Option(envvar="GUARDSVC_GRPC_ADDRESS", help="Where gateways ask, host:port [default: 127.0.0.1:9191]."),
     ] = None,
     metrics_address: Annotated[
         str | None,
@@ -55,9 +51,7 @@ def serve(
     log_level: Annotated[
         str | None, typer.Option(envvar="GUARDSVC_LOG_LEVEL", help="debug, info, warning or error.")
     ] = None,
-    log_format: Annotated[
-        str | None, typer.Option(envvar="GUARDSVC_LOG_FORMAT", help="json or console.")
-    ] = None,
+    log_format: Annotated[str | None, typer.Option(envvar="GUARDSVC_LOG_FORMAT", help="json or console.")] = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print no banner; logs say the same.")] = False,
 ) -> None:
     """Run the service."""
@@ -76,9 +70,7 @@ def serve(
 
 
 @app.command()
-def validate(
-    file: Annotated[str, typer.Argument(help="Configuration file.")], output: OutputOption = "human"
-) -> None:
+def validate(file: Annotated[str, typer.Argument(help="Configuration file.")], output: OutputOption = "human") -> None:
     """Check a configuration: every problem at once, and what the policy amounts to."""
     from guardsvc.cli.validate import run_validate
 
@@ -97,9 +89,7 @@ def check(
     verified: Annotated[bool, typer.Option(help="Whether the gateway proved the identity.")] = False,
     header: Annotated[
         list[str] | None,
-        typer.Option(
-            "--header", "-H", help="Request header 'Name: value' in place of what a client would send."
-        ),
+        typer.Option("--header", "-H", help="Request header 'Name: value' in place of what a client would send."),
     ] = None,
     output: OutputOption = "human",
 ) -> None:
@@ -124,9 +114,7 @@ def check(
 def explain(
     config: ConfigOption = None,
     method: Annotated[str, typer.Option(help="JSON-RPC method of the operation.")] = "tools/call",
-    subject: Annotated[
-        str | None, typer.Option("--tool", "--subject", help="Tool, prompt or resource URI.")
-    ] = None,
+    subject: Annotated[str | None, typer.Option("--tool", "--subject", help="Tool, prompt or resource URI.")] = None,
     server: Annotated[str | None, typer.Option(help="Id of the MCP server, as a gateway gives it.")] = None,
     tenant: Annotated[str | None, typer.Option(help="Tenant of the caller.")] = None,
     principal: Annotated[str | None, typer.Option(help="Principal of the caller.")] = None,
@@ -167,11 +155,7 @@ def version(output: OutputOption = "human") -> None:
 
     import guardsvc
 
-    print(
-        json.dumps({"version": guardsvc.__version__})
-        if _as_json(output)
-        else f"guardsvc {guardsvc.__version__}"
-    )
+    print(json.dumps({"version": guardsvc.__version__}) if _as_json(output) else f"guardsvc {guardsvc.__version__}")
 
 
 @config_app.command("schema")

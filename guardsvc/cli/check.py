@@ -56,9 +56,7 @@ def run_check(options: CheckOptions, *, as_json: bool) -> None:
     refused = False
     for number, body in _messages(options):
         request = _request(body, options.host, extra)
-        exchange = asyncio.run(
-            judge(policy, request, asker, deadline=perf_counter() + policy.deadline, sources={})
-        )
+        exchange = asyncio.run(judge(policy, request, asker, deadline=perf_counter() + policy.deadline, sources={}))
         refused = refused or exchange.refusal is not None
         if as_json:
             print(json.dumps({"line": number, **_described(exchange, policy)}, default=str))

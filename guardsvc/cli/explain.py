@@ -114,39 +114,34 @@ def _print(described: dict[str, Any]) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    console = Console()
+    console = Console(highlight=False, markup=False, soft_wrap=True)
     policy, operation = described["policy"], described["operation"]
     console.print(
-        f"policy {policy['name']} ({policy['hash']}), mode {policy['mode']}, default {policy['default']}, "
-        f"deadline {policy['deadline_ms']:g} ms",
-        highlight=False,
+        f"policy     {policy['name']} ({policy['hash']}), mode {policy['mode']}, default {policy['default']}, "
+        f"deadline {policy['deadline_ms']:g} ms"
     )
-    console.print(
-        f"operation {operation['method']} {operation['subject'] or ''}".rstrip()
-        + f", phase {operation['phase']}, server {operation['server'] or 'unknown'}",
-        highlight=False,
-    )
-    chain = Table("priority", "guard", "type", "tier", "mode", "runs", "timeout", "settings", title="chain")
+    subject = f" {operation['subject']}" if operation["subject"] else ""
+    server = operation["server"] or ", ".join(operation["servers"]) or "unknown"
+    console.print(f"operation  {operation['method']}{subject}, phase {operation['phase']}, server {server}")
     for guard in described["guards"]:
-        chain.add_row(
-            str(guard["priority"]),
-            guard["guard"],
-            guard["type"],
-            guard["tier"],
-            guard["mode"],
-            "yes" if guard["runs"] else f"no: {guard['why_not']}",
-            f"{guard['timeout_ms']:g} ms",
-            json.dumps(guard["settings"]),
+        runs = "runs" if guard["runs"] else f"does not run: {guard['why_not']}"
+        console.print(
+            f"\n{guard['priority']:>5}  {guard['guard']} ({guard['tier']} {guard['type']}) {guard['mode']}, {runs}\n"
+            f"       timeout {guard['timeout_ms']:g} ms, {guard['failure_mode']}"
         )
-    console.print(chain)
-    matrix = Table(
-        "guard",
-        *(kind.value for kind in ErrorKind),
-        title="fail matrix: what becomes of a failure, in every phase",
-    )
-    for guard in described["guards"]:
-        matrix.add_row(guard["guard"], *(guard["on_failure"][kind] for kind in ErrorKind))
-    console.print(matrix)
-    running = [guard for guard in described["guards"] if guard["runs"] and guard["mode"] == "enforce"]
-    if not running:
-        console.print(f"No enforcing guard judges this operation: the default decides, {policy['default']}.")
+        console.print(f"       settings {json.dumps(_given(guard['settings']))}")
+    if described["guards"]:
+        console.print("\nfail matrix: what becomes of a guard that cannot answer, in every phase")
+        matrix = Table("", *(guard["guard"] for guard in described["guards"]), box=None, pad_edge=False)
+        for kind in ErrorKind:
+            matrix.add_row(kind.value, *(guard["on_failure"][kind] for guard in described["guards"]))
+        console.print(matrix)
+    if not any(guard["runs"] and guard["mode"] == "enforce" for guard in described["guards"]):
+        console.print(f"\nNo enforcing guard judges this operation: the default decides, {policy['default']}.")
+
+
+def _given(value: Any) -> Any:
+    """Settings without what was left open."""
+    if isinstance(value, dict):
+        return {key: _given(item) for key, item in value.items() if item is not None}
+    return [_given(item) for item in value] if isinstance(value, list) else value

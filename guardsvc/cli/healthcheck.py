@@ -20,13 +20,11 @@ def run_healthcheck(address: str, service: str, timeout: float) -> None:
                 health_pb2.HealthCheckRequest(service=service), timeout=timeout
             )
         except grpc.RpcError as error:
-            print(f"guardsvc: {address} does not answer: {_status(error)}", file=sys.stderr)
+            status = error.code().name  # type: ignore[attr-defined]
+            print(f"guardsvc: {address} does not answer: {status}", file=sys.stderr)
             sys.exit(ExitCode.UNAVAILABLE)
     status = health_pb2.HealthCheckResponse.ServingStatus.Name(answer.status)
     print(status.lower())
     if answer.status != health_pb2.HealthCheckResponse.SERVING:
         sys.exit(ExitCode.UNAVAILABLE)
 
-
-def _status(error: grpc.RpcError) -> str:
-    return error.code().name if isinstance(error, grpc.Call) else str(error)

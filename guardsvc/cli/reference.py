@@ -39,8 +39,7 @@ def metrics_reference() -> str:
     rows = [
         f"| `{_exposed(metric.name, metric.type)}` | {metric.type} | "
         f"{', '.join(f'`{label}`' for label in labels) or '-'} | {metric.documentation} |"
-        for own in Metrics(guardsvc.__version__, process=False).own()
-        for labels in [own._labelnames]
+        for own, labels in Metrics(guardsvc.__version__, process=False).own()
         for metric in own.describe()
     ]
     head = (

@@ -44,9 +44,7 @@ def run_service(config: str | None, overrides: Mapping[str, Mapping[str, str]], 
         sys.exit(ExitCode.UNAVAILABLE)
 
 
-async def _serve(
-    configuration: Configuration, path: Path | None, load: partial[Configuration], *, quiet: bool
-) -> None:
+async def _serve(configuration: Configuration, path: Path | None, load: partial[Configuration], *, quiet: bool) -> None:
     import structlog
 
     from guardsvc.server.service import Service

@@ -119,6 +119,8 @@ class Composer:
         return node
 
     def _scalar(self, event: yaml.ScalarEvent) -> Any:
+        if not _is_unicode(event.value):
+            self._problem("half of a surrogate pair is no character", _line(event))
         if event.tag is None:
             return resolve(event.value) if event.implicit[0] else event.value
         if event.tag not in SCALAR_TAGS:
@@ -156,9 +158,7 @@ class Composer:
         size, height = 1, 0
         while not isinstance(event := next(self._events), yaml.MappingEndEvent):
             key = self._key(event)
-            node = (
-                self._inside(key, next(self._events)) if key is not None else self._node(next(self._events))
-            )
+            node = self._inside(key, next(self._events)) if key is not None else self._node(next(self._events))
             size, height = size + 1 + node.size, max(height, node.height)
             if key is None:
                 continue
@@ -214,6 +214,14 @@ class Composer:
     def _stop(self, message: str, line: int) -> NoReturn:
         self._problem(message, line)
         raise ConfigError(self._source, self._problems)
+
+
+def _is_unicode(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _line(event: yaml.Event) -> int:

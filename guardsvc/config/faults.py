@@ -41,7 +41,16 @@ class Fault:
 
 def faults(error: ValidationError, value: Any) -> list[list[Fault]]:
     """What is wrong with a value. Where no branch of a union was entered, its faults stand together."""
-    return list(_settle([_locate(details, value) for details in error.errors(include_url=False)]))
+    found = [_locate(details, value) for details in error.errors(include_url=False)]
+    return list(_settle(fault for fault in found if not _follows(fault, found)))
+
+
+def _follows(fault: Fault, others: list[Fault]) -> bool:
+    """Whether a list seems too short only because of entries that are wrong themselves."""
+    depth = len(fault.path)
+    return fault.error["type"] == "too_short" and any(
+        len(other.path) > depth and other.path[:depth] == fault.path for other in others
+    )
 
 
 def _locate(error: ErrorDetails, value: Any) -> Fault:

@@ -14,10 +14,12 @@ _BOUNDS = {
     "maximum": "at most {}",
     "exclusiveMaximum": "less than {}",
     "multipleOf": "a multiple of {}",
-    "minLength": "at least {} characters",
-    "maxLength": "at most {} characters",
-    "minItems": "at least {} entries",
-    "maxItems": "at most {} entries",
+    "minLength": "length at least {}",
+    "maxLength": "length at most {}",
+    "minItems": "length at least {}",
+    "maxItems": "length at most {}",
+    "minProperties": "length at least {}",
+    "maxProperties": "length at most {}",
     "pattern": "matches `{}`",
 }
 _FORMATS = {"date-time": "date and time", "date": "date", "time": "time", "duration": "duration"}
@@ -66,7 +68,7 @@ class _Writer:
         lines += ["| key | value | default | meaning |", "|---|---|---|---|"]
         for key, value in properties.items():
             default = "required" if key in node.get("required", ()) else self._default(value)
-            cells = (f"`{key}`", self._type(value), default, value.get("description", ""))
+            cells = (f"`{key}`", self._type(value), default, self._meaning(value))
             lines.append("| " + " | ".join(_cell(cell) for cell in cells) + " |")
         return "\n".join([*lines, ""])
 
@@ -79,34 +81,39 @@ class _Writer:
             return _HIDDEN
         if fixed := node.get("enum", [node["const"]] if "const" in node else []):
             return " or ".join(_code(value) for value in fixed)
-        bounds = [text.format(node[key]) for key, text in _BOUNDS.items() if key in node]
-        return ", ".join([self._kind(node), *bounds])
+        return self._kind(node)
 
     def _kind(self, node: dict[str, Any]) -> str:
         match node.get("type"):
             case "array" if "prefixItems" in node:
                 return "list of " + ", then ".join(self._type(item) for item in node["prefixItems"])
             case "array":
-                unique = " without repeats" if node.get("uniqueItems") else ""
-                return f"list of {self._type(node.get('items', {}))}{unique}"
+                return f"list{_bounds(node)} of {self._type(node.get('items', {}))}"
             case "object":
                 inside = node.get("additionalProperties")
-                return "mapping of names to " + self._type(inside if isinstance(inside, dict) else {})
+                value = self._type(inside if isinstance(inside, dict) else {})
+                return f"mapping{_bounds(node)} of names to {value}"
             case "boolean":
                 return "`true` or `false`"
             case "null":
                 return "`null`"
             case "string":
-                return _FORMATS.get(node.get("format", ""), "text")
+                return _FORMATS.get(node.get("format", ""), "text") + _bounds(node)
             case None:
                 return "any value"
             case other:
-                return str(other)
+                return f"{other}{_bounds(node)}"
 
     def _union(self, node: dict[str, Any], choices: list[dict[str, Any]]) -> str:
         text = " or ".join(dict.fromkeys(self._type(choice) for choice in choices))
         key = node.get("discriminator", {}).get("propertyName")
         return f"{text}, by its `{key}`" if key else text
+
+    def _meaning(self, node: dict[str, Any]) -> str:
+        return str(node.get("description") or self._definition(node).get("description", ""))
+
+    def _definition(self, node: dict[str, Any]) -> dict[str, Any]:
+        return self._definitions[node["$ref"].rpartition("/")[2]] if "$ref" in node else {}
 
     def _default(self, node: dict[str, Any]) -> str:
         """The default; of a mapping with a section of its own only what differs from the defaults there."""
@@ -114,18 +121,14 @@ class _Writer:
             return ""
         default = node["default"]
         if "$ref" in node and isinstance(default, dict):
-            keys = self._definitions[node["$ref"].rpartition("/")[2]].get("properties", {})
-            default = {
-                key: value for key, value in default.items() if value != keys.get(key, {}).get("default")
-            }
+            keys = self._definition(node).get("properties", {})
+            default = {key: value for key, value in default.items() if value != keys.get(key, {}).get("default")}
             return _code(default) if default else "its defaults"
         return _code(default)
 
     def _link(self, name: str) -> str:
         definition = self._definitions[name]
-        if definition.get("type") != "object" or (
-            "properties" not in definition and definition.get("additionalProperties")
-        ):
+        if definition.get("additionalProperties") is not False:
             return self._type(definition)
         if name not in self._mentioned:
             title = definition.get("title", name)
@@ -133,6 +136,12 @@ class _Writer:
             self._mentioned[name] = name if title in taken else title
         title = self._mentioned[name]
         return f"[{title}](#{_anchor(title)})"
+
+
+def _bounds(node: dict[str, Any]) -> str:
+    bounds = ["without repeats"] if node.get("uniqueItems") else []
+    bounds += [text.format(node[key]) for key, text in _BOUNDS.items() if key in node]
+    return f" ({', '.join(bounds)})" if bounds else ""
 
 
 def _code(value: Any) -> str:

@@ -29,9 +29,9 @@ MAX_SECRET_BYTES = 64 << 10
 
 _REFERENCE = re.compile(r"\$\{(env|file):([^{}]*)\}")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_EXAMPLES = ("${env:NAME}", "${file:/path}")
 _DESCRIPTION = (
-    "A secret: the text itself, ${env:NAME} for an environment variable, "
-    "or ${file:/path} for the content of a file."
+    "A secret: the text itself, ${env:NAME} for an environment variable, or ${file:/path} for the content of a file."
 )
 
 
@@ -68,9 +68,7 @@ class Secret:
         return hash(self._text)
 
     @classmethod
-    def __get_pydantic_core_schema__(
-        cls, _source: Any, _handler: GetCoreSchemaHandler
-    ) -> core_schema.CoreSchema:
+    def __get_pydantic_core_schema__(cls, _source: Any, _handler: GetCoreSchemaHandler) -> core_schema.CoreSchema:
         """Read literals and references, write masks."""
         return core_schema.with_info_plain_validator_function(
             _validate,
@@ -82,7 +80,13 @@ class Secret:
         cls, _schema: core_schema.CoreSchema, _handler: GetJsonSchemaHandler
     ) -> JsonSchemaValue:
         """A string that is written and never read back."""
-        return {"type": "string", "minLength": 1, "writeOnly": True, "description": _DESCRIPTION}
+        return {
+            "type": "string",
+            "minLength": 1,
+            "writeOnly": True,
+            "description": _DESCRIPTION,
+            "examples": list(_EXAMPLES),
+        }
 
 
 def is_reference(text: str) -> bool:

@@ -32,9 +32,10 @@ class Shape:
         self._schema = json_schema(model)
         self._value = value
 
-    def keys(self, path: Path) -> list[str]:
-        """The legal keys of the mapping at a place, in the order of the model."""
-        return list(dict.fromkeys(key for node in self._at(path) for key in node.get("properties", ())))
+    def legal_keys(self, path: Path, unknown: str) -> list[str]:
+        """The legal keys of the mapping at a place, in the order of the model, where one key is not legal."""
+        known = [node.get("properties", {}) for node in self._at(path)]
+        return list(dict.fromkeys(key for keys in known if unknown not in keys for key in keys))
 
     def tags(self, path: Path, discriminator: str) -> list[str]:
         """The legal values of the key that tells the branches of the union at a place apart."""
@@ -56,12 +57,7 @@ class Shape:
         nodes = self._branches(self._schema, value)
         for step in path:
             value = _inside(value, step)
-            nodes = [
-                found
-                for node in nodes
-                for below in _below(node, step)
-                for found in self._branches(below, value)
-            ]
+            nodes = [found for node in nodes for below in _below(node, step) for found in self._branches(below, value)]
         return nodes
 
     def _branches(self, node: dict[str, Any], value: Any) -> list[dict[str, Any]]:

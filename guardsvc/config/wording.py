@@ -38,7 +38,7 @@ _OF_KIND = {
     "datetime_type": _DATE_TIME,
     "datetime_parsing": _DATE_TIME,
     "datetime_from_date_parsing": _DATE_TIME,
-    "timezone_aware": f"{_DATE_TIME}, with its time zone",
+    "timezone_aware": "a date and time with a time zone, such as 2026-01-31T12:00:00Z",
     "date_type": _DATE,
     "date_parsing": _DATE,
     "date_from_datetime_parsing": _DATE,
@@ -64,8 +64,8 @@ _IN_RANGE = {
     "multiple_of": "a multiple of {multiple_of}",
 }
 _OF_FORM = {
-    "string_too_short": "at least {min_length} characters",
-    "string_too_long": "at most {max_length} characters",
+    "string_too_short": "a length of at least {min_length}",
+    "string_too_long": "a length of at most {max_length}",
     "string_pattern_mismatch": "text that matches {pattern}",
 }
 _OF_SIZE = {
@@ -74,7 +74,8 @@ _OF_SIZE = {
 }
 _EXPECTED = _OF_KIND | _IN_RANGE | _OF_FORM | _OF_SIZE
 _ONE_OF = frozenset({"literal_error", "enum"})
-_LEGAL = re.compile(r"'([^']*)'|(?!or\b)([^\s,']+)")
+_MEMBER = re.compile(r"<[\w.]+: ('[^']*'|[^>]*)>")
+_LEGAL = re.compile(r"'([^']*)'|(?<![^\s,])(?!or\b)([^\s,']+)")
 
 
 def describe(group: list[Fault], shape: Shape) -> tuple[Path, str]:
@@ -91,7 +92,7 @@ def describe(group: list[Fault], shape: Shape) -> tuple[Path, str]:
     error, kind = fault.error, fault.error["type"]
     context: dict[str, Any] = error.get("ctx", {})
     if kind == "extra_forbidden":
-        return fault.path, _unknown_key(str(fault.path[-1]), shape.keys(fault.path[:-1]))
+        return fault.path, _unknown_key(fault.path, shape)
     if kind == "missing":
         return fault.path, "the key is missing" if isinstance(fault.path[-1], str) else "the entry is missing"
     if kind in {"union_tag_invalid", "union_tag_not_found"}:
@@ -112,7 +113,7 @@ def _sentence(error: ErrorDetails, hidden: bool) -> str:
     if kind in _IN_RANGE:
         return f"{name} is out of range; expected {_expected(error)}"
     if kind in _OF_SIZE:
-        return f"{len(value)} entries; expected {_expected(error)}"
+        return f"the length is {error['ctx'].get('actual_length') or len(value)}; expected {_expected(error)}"
     return f"{name} is not legal; expected {_expected(error)}"
 
 
@@ -133,7 +134,8 @@ def _expected(error: ErrorDetails) -> str:
 
 
 def _legal(error: ErrorDetails) -> list[str]:
-    return [quoted or bare for quoted, bare in _LEGAL.findall(error["ctx"]["expected"])]
+    expected = _MEMBER.sub(r"\1", error["ctx"]["expected"])
+    return [quoted or bare for quoted, bare in _LEGAL.findall(expected)]
 
 
 def _no_branch(errors: list[ErrorDetails], hidden: bool) -> str:
@@ -154,7 +156,9 @@ def _no_tag(fault: Fault, quoted: str, shape: Shape) -> tuple[Path, str]:
     return path, f"{shown(fault.error['input'][discriminator])} is not one of {legal}"
 
 
-def _unknown_key(key: str, legal: list[str]) -> str:
+def _unknown_key(path: Path, shape: Shape) -> str:
+    key = str(path[-1])
+    legal = shape.legal_keys(path[:-1], key)
     if not legal:
         return "unknown key; no keys are legal here"
     close = get_close_matches(key, legal, n=1)

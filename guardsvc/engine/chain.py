@@ -195,9 +195,7 @@ def _conclude(run: _Run, started: float, *, can_modify: bool) -> Decision:
         return _decision(policy, operation, started, verdict="allow", outcomes=outcomes)
     if not can_modify:
         return refuse(policy, operation, "modification_unsupported", outcomes=outcomes, started=started)
-    return _decision(
-        policy, operation, started, verdict="modify", payload=run.current.payload, outcomes=outcomes
-    )
+    return _decision(policy, operation, started, verdict="modify", payload=run.current.payload, outcomes=outcomes)
 
 
 def _transport_refusal(policy: Policy, operation: Operation) -> str | None:
@@ -205,9 +203,7 @@ def _transport_refusal(policy: Policy, operation: Operation) -> str | None:
     return None if policy.transport[kind] == "allow" else TRANSPORT_REASONS[kind]
 
 
-def _decision(
-    policy: Policy, operation: Operation, started: float, *, verdict: VerdictName, **more: Any
-) -> Decision:
+def _decision(policy: Policy, operation: Operation, started: float, *, verdict: VerdictName, **more: Any) -> Decision:
     return Decision(
         id=new_decision_id(),
         operation=operation,

@@ -61,9 +61,7 @@ def evaluate_inline(bound: BoundGuard, operation: Operation, deadline: float, li
     """
     started = perf_counter()
     if started >= deadline:
-        return _failed(
-            bound, ErrorKind.TIMEOUT, "the decision's deadline passed before the guard ran", 0.0, late=True
-        )
+        return _failed(bound, ErrorKind.TIMEOUT, "the decision's deadline passed before the guard ran", 0.0, late=True)
     try:
         verdict = bound.guard.evaluate(operation, NO_FACTS)
         if inspect.iscoroutine(verdict):
@@ -85,9 +83,7 @@ async def evaluate_async(
     started = perf_counter()
     remaining = deadline - started
     if remaining <= 0:
-        return _failed(
-            bound, ErrorKind.TIMEOUT, "the decision's deadline passed before the guard ran", 0.0, late=True
-        )
+        return _failed(bound, ErrorKind.TIMEOUT, "the decision's deadline passed before the guard ran", 0.0, late=True)
     try:
         async with asyncio.timeout(min(bound.timeout, remaining)):
             facts = await fetch(bound, operation, sources) if bound.type.facts else NO_FACTS
@@ -115,9 +111,7 @@ def _answered(
                 raise GuardFailure(ErrorKind.BAD_ANSWER, f"{code!r} is no reason code in snake_case")
             msgspec.json.encode(details)
             return Evaluation(
-                _outcome(
-                    bound, "deny", elapsed, code=code, message=message, details=details, findings=findings
-                )
+                _outcome(bound, "deny", elapsed, code=code, message=message, details=details, findings=findings)
             )
         case Modify(payload=payload, findings=findings):
             if payload == operation.payload:
@@ -146,15 +140,11 @@ def _raised(bound: BoundGuard, error: Exception, elapsed: float) -> Evaluation:
     return _failed(bound, ErrorKind.EXCEPTION, f"{type(error).__name__}: {error}"[:200], elapsed)
 
 
-def _failed(
-    bound: BoundGuard, kind: ErrorKind, message: str, elapsed: float, *, late: bool = False
-) -> Evaluation:
+def _failed(bound: BoundGuard, kind: ErrorKind, message: str, elapsed: float, *, late: bool = False) -> Evaluation:
     verdict = verdict_of_failure(bound.failure_mode)
     code = "deadline_exceeded" if late else FAILURE_CODES[kind]
     return Evaluation(
-        _outcome(
-            bound, verdict, elapsed, code=code if verdict == "deny" else None, message=message, error=kind
-        )
+        _outcome(bound, verdict, elapsed, code=code if verdict == "deny" else None, message=message, error=kind)
     )
 
 

@@ -31,9 +31,7 @@ def check_modification(operation: Operation, payload: Any, limits: Limits) -> An
     try:
         read = decode(encode(payload), limits)
     except (Refusal, TypeError, ValueError, msgspec.MsgspecError) as error:
-        raise GuardFailure(
-            ErrorKind.BAD_ANSWER, f"the modified payload cannot be read strictly: {error}"
-        ) from error
+        raise GuardFailure(ErrorKind.BAD_ANSWER, f"the modified payload cannot be read strictly: {error}") from error
     if operation.kind in (Kind.REQUEST, Kind.NOTIFICATION):
         if not isinstance(read, dict):
             raise GuardFailure(ErrorKind.BAD_ANSWER, "the modified params are no object")

@@ -85,8 +85,7 @@ async def judge(
         readable = refusal.answerable or refusal.kind not in (None, Kind.REQUEST)
         return Exchange(decisions=(decision,), batch=refusal.batch, id_readable=readable)
     decisions = [
-        await _judge_message(policy, message, request, asker, deadline, sources)
-        for message in interpretation.messages
+        await _judge_message(policy, message, request, asker, deadline, sources) for message in interpretation.messages
     ]
     return Exchange(decisions=tuple(decisions), batch=interpretation.batch)
 
@@ -105,9 +104,7 @@ async def _judge_message(
         )
     except AmbiguousServerError:
         return refuse(policy, _operation(message, request, asker), "ambiguous_server")
-    operation = _operation(
-        message, request, asker, server=place.server, servers=place.servers, subject=place.subject
-    )
+    operation = _operation(message, request, asker, server=place.server, servers=place.servers, subject=place.subject)
     return await decide(policy, operation, deadline=deadline, can_modify=asker.can_modify, sources=sources)
 
 

@@ -81,9 +81,7 @@ class Seal:
         try:
             version, payload_text, mac_text = token.split(".")
             payload, mac = _decode(payload_text), _decode(mac_text)
-            if version != VERSION or not any(
-                hmac.compare_digest(_mac(key, payload), mac) for key in self._keys
-            ):
+            if version != VERSION or not any(hmac.compare_digest(_mac(key, payload), mac) for key in self._keys):
                 return None
             correlation = msgspec.json.decode(payload, type=Correlation)
         except (ValueError, msgspec.MsgspecError):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from importlib.metadata import entry_points
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
@@ -22,6 +23,7 @@ class GuardLoadError(Exception):
     """An installed package's guard cannot be used: it does not load, is no GuardType, or takes another's name."""
 
 
+@cache
 def load_registry() -> Mapping[str, GuardType[Any]]:
     """Every guard type that a policy may name, by name.
 

@@ -148,9 +148,7 @@ def _interpret_element(value: Any, version: str | None, ids: set[RequestId]) -> 
     if message.method == "initialize":
         raise Refusal("batch_not_allowed", "initialize in a batch", envelope=message.envelope, batch=True)
     if not allows_batches(message.revision):
-        raise Refusal(
-            "batch_not_allowed", "a message of another revision", envelope=message.envelope, batch=True
-        )
+        raise Refusal("batch_not_allowed", "a message of another revision", envelope=message.envelope, batch=True)
     if message.kind is Kind.REQUEST and message.id is not None:
         if message.id in ids:
             raise Refusal("bad_id", "two requests of the batch have one id", batch=True)

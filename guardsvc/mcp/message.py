@@ -92,9 +92,7 @@ def bounded_revision(stated: str | None) -> str:
 def _parse_call(value: dict[str, Any], version_header: str | None) -> tuple[Message, ...]:
     method = value["method"]
     if type(method) is not str or not 0 < len(method) <= MAX_METHOD_LENGTH:
-        raise _refusal(
-            value, "invalid_message", f"method is no string of 1 to {MAX_METHOD_LENGTH} characters"
-        )
+        raise _refusal(value, "invalid_message", f"method is no string of 1 to {MAX_METHOD_LENGTH} characters")
     if "result" in value or "error" in value:
         raise _refusal(value, "invalid_message", "method together with result or error")
     if method.startswith("http/"):

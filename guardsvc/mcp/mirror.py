@@ -21,7 +21,7 @@ def encode_value(text: str) -> str:
 
 
 def mirrored_headers(body: bytes) -> dict[str, str]:
-    """``MCP-Protocol-Version``, ``Mcp-Method`` and ``Mcp-Name`` as 2026-07-28 asks for them; none under other revisions.
+    """The version, method and name headers as 2026-07-28 asks for them; none under other revisions.
 
     Read as a lenient client's library would: a body that is no JSON object mirrors nothing.
     """
@@ -29,7 +29,7 @@ def mirrored_headers(body: bytes) -> dict[str, str]:
         message: Any = json.loads(body)
     except (ValueError, RecursionError):
         return {}
-    params = message.get("params") if isinstance(message, dict) else None
+    params: Any = message.get("params") if isinstance(message, dict) else None
     revision = body_revision(params)
     if not isinstance(revision, str) or not is_at_least(revision, "2026-07-28"):
         return {}

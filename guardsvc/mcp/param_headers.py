@@ -21,9 +21,7 @@ _ANNOTATION = "x-mcp-header"
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,128}")
 _INTEGER = re.compile(r"(-?(?:0|[1-9][0-9]{0,307}))(?:\.0+)?")
 _TYPES = ("string", "integer", "boolean")
-_SCHEMAS_BY_NAME = frozenset(
-    {"patternProperties", "dependentSchemas", "dependencies", "$defs", "definitions"}
-)
+_SCHEMAS_BY_NAME = frozenset({"patternProperties", "dependentSchemas", "dependencies", "$defs", "definitions"})
 _SCHEMAS = frozenset(
     {
         "additionalItems",

@@ -142,9 +142,7 @@ PARAMS = _members(
     clientInfo=_IMPLEMENTATION,
     context=_members("arguments"),
     inputResponses=Members(frozenset(), frozenset(), each=RESULT),
-    notifications=_members(
-        "promptsListChanged", "resourceSubscriptions", "resourcesListChanged", "toolsListChanged"
-    ),
+    notifications=_members("promptsListChanged", "resourceSubscriptions", "resourcesListChanged", "toolsListChanged"),
     ref=_members("name", "title", "type", "uri"),
     task=_members("ttl"),
 )

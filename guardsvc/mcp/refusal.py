@@ -13,7 +13,7 @@ _LONGEST_EXCERPT = 80
 _UNREADABLE = Envelope()
 
 
-class Refusal(Exception):  # noqa: N818 - the word of the design
+class Refusal(Exception):
     """Raised instead of an interpretation.
 
     Attributes:

@@ -53,9 +53,7 @@ def decode(data: bytes, limits: Limits = DEFAULT_LIMITS) -> Any:
     except (msgspec.MsgspecError, ValueError, RecursionError):
         return decode_slowly(data, limits)
     members = _count_members(value, limits)
-    if members is None or (
-        members != len(_COLON_AFTER_QUOTE.findall(data)) and members != _count_source_members(data)
-    ):
+    if members is None or (members != len(_COLON_AFTER_QUOTE.findall(data)) and members != _count_source_members(data)):
         return decode_slowly(data, limits)
     return value
 

@@ -61,9 +61,7 @@ class Headers:
         return len(self._values)
 
     def __eq__(self, other: object) -> bool:
-        return (
-            isinstance(other, Headers) and self._values == other._values and self._repeated == other._repeated
-        )
+        return isinstance(other, Headers) and self._values == other._values and self._repeated == other._repeated
 
     def __hash__(self) -> int:
         return hash(frozenset(self._values.items()))

@@ -73,9 +73,7 @@ _ROWS = (
     Reason("unsupported_version", _UNSUPPORTED_VERSION, "Unsupported protocol version", status=400),
     Reason("unknown_method", _METHOD_NOT_FOUND, "The method is not known."),
     Reason("method_not_allowed", _METHOD_NOT_FOUND, "The method is not part of the protocol revision."),
-    Reason(
-        "kind_not_allowed", _INVALID_REQUEST, "A message of this kind is not part of the protocol revision."
-    ),
+    Reason("kind_not_allowed", _INVALID_REQUEST, "A message of this kind is not part of the protocol revision."),
     Reason("invalid_params", _INVALID_PARAMS, "The params have not the shape of the method."),
     Reason("invalid_header", _INVALID_REQUEST, "A header has not the form the protocol asks for."),
     # Policy.

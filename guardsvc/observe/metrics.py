@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import platform
-from typing import TYPE_CHECKING
+from typing import TypeVar
 
 from prometheus_client import (
     CollectorRegistry,
@@ -14,11 +14,11 @@ from prometheus_client import (
     ProcessCollector,
     generate_latest,
 )
-
-if TYPE_CHECKING:
-    from prometheus_client.metrics import MetricWrapperBase
+from prometheus_client.metrics import MetricWrapperBase
 
 __all__ = ["Metrics"]
+
+M = TypeVar("M", bound=MetricWrapperBase)
 
 BUCKETS = (
     50e-6,
@@ -50,6 +50,7 @@ class Metrics:
 
     def __init__(self, version: str, *, process: bool = True) -> None:
         self.registry = CollectorRegistry()
+        self._own: list[tuple[MetricWrapperBase, tuple[str, ...]]] = []
         if process:
             ProcessCollector(registry=self.registry)
             GCCollector(registry=self.registry)
@@ -77,9 +78,7 @@ class Metrics:
             "tier",
             "outcome",
         )
-        self.guard_duration = self._histogram(
-            "guard_duration_seconds", "Time a guard took to answer.", "guard"
-        )
+        self.guard_duration = self._histogram("guard_duration_seconds", "Time a guard took to answer.", "guard")
         self.guard_errors = self._counter(
             "guard_errors_total",
             "Evaluations in which a guard could not answer, by kind of error.",
@@ -102,9 +101,7 @@ class Metrics:
             "policy_loaded_timestamp_seconds", "When the policy in force was loaded, seconds since the epoch."
         )
         self.inflight = self._gauge("inflight", "Decisions under way.")
-        self.build_info = self._gauge(
-            "build_info", "1, with the versions in its labels.", "version", "python"
-        )
+        self.build_info = self._gauge("build_info", "1, with the versions in its labels.", "version", "python")
         self.build_info.labels(version, platform.python_version()).set(1)
         for result in ("loaded", "unchanged", "failed"):
             self.policy_reloads.labels(result)
@@ -113,15 +110,20 @@ class Metrics:
         """The Prometheus text format."""
         return generate_latest(self.registry)
 
-    def own(self) -> list[MetricWrapperBase]:
-        """The metrics of guardsvc itself, in the order they are declared."""
-        return [metric for metric in vars(self).values() if isinstance(metric, Counter | Gauge | Histogram)]
+    def own(self) -> list[tuple[MetricWrapperBase, tuple[str, ...]]]:
+        """The metrics of guardsvc itself with their labels, in the order they are declared."""
+        return list(self._own)
 
     def _counter(self, name: str, text: str, *labels: str) -> Counter:
-        return Counter(name, text, labels, namespace="guardsvc", registry=self.registry)
+        return self._declare(Counter(name, text, labels, namespace="guardsvc", registry=self.registry), labels)
 
     def _gauge(self, name: str, text: str, *labels: str) -> Gauge:
-        return Gauge(name, text, labels, namespace="guardsvc", registry=self.registry)
+        return self._declare(Gauge(name, text, labels, namespace="guardsvc", registry=self.registry), labels)
 
     def _histogram(self, name: str, text: str, *labels: str) -> Histogram:
-        return Histogram(name, text, labels, namespace="guardsvc", registry=self.registry, buckets=BUCKETS)
+        histogram = Histogram(name, text, labels, namespace="guardsvc", registry=self.registry, buckets=BUCKETS)
+        return self._declare(histogram, labels)
+
+    def _declare(self, metric: M, labels: tuple[str, ...]) -> M:
+        self._own.append((metric, labels))
+        return metric

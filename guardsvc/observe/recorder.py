@@ -77,9 +77,7 @@ class Recorder:
         count()
         observe = self._durations.get(outcome.guard)
         if observe is None:
-            observe = self._durations[outcome.guard] = self._metrics.guard_duration.labels(
-                outcome.guard
-            ).observe
+            observe = self._durations[outcome.guard] = self._metrics.guard_duration.labels(outcome.guard).observe
         observe(outcome.duration)
         if outcome.error:
             self._metrics.guard_errors.labels(outcome.guard, outcome.error.value).inc()

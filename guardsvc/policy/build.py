@@ -43,18 +43,19 @@ PHASES_OF = {Direction.REQUEST: REQUEST_PHASES, Direction.RESPONSE: RESPONSE_PHA
 def policy_model(registry: Mapping[str, GuardType[Any]]) -> type[PolicySettings]:
     """The model of the ``policy`` section in which each guard type has its own settings."""
     entries = tuple(_entry_model(guard_type) for guard_type in registry.values())
-    guard = Annotated[Union[entries], Field(discriminator="type")]  # type: ignore[valid-type]  # noqa: UP007
+    guard: Any = Annotated[Union[entries], Field(discriminator="type")]  # noqa: UP007
     description = PolicySettings.model_fields["guards"].description
     return create_model(
         "Policy",
         __base__=PolicySettings,
-        guards=(tuple[guard, ...], Field(default=(), description=description)),  # type: ignore[valid-type]
+        guards=(tuple[guard, ...], Field(default=(), description=description)),
     )
 
 
 def _entry_model(guard_type: GuardType[Any]) -> type[GuardEntry]:
     settings = guard_type.settings
     required = any(field.is_required() for field in settings.model_fields.values())
+    type_name: Any = Literal[guard_type.name]
     default = (
         Field(description="Settings of the guard type.")
         if required
@@ -64,7 +65,7 @@ def _entry_model(guard_type: GuardType[Any]) -> type[GuardEntry]:
         "".join(part.capitalize() for part in guard_type.name.split("_")) + "Guard",
         __base__=GuardEntry,
         __doc__=guard_type.summary,
-        type=(Literal[guard_type.name], Field(description="Type of guard.")),
+        type=(type_name, Field(description="Type of guard.")),
         settings=(settings, default),
     )
 
@@ -104,9 +105,7 @@ def build_policy(
             )
         seen.setdefault(entry.name, index)
         _check_known_servers(entry.match.servers, settings, checker, (*path, "match", "servers"))
-        context = GuardContext(
-            guard_id=entry.name, servers=frozenset(settings.servers), input_schemas=context_schemas
-        )
+        context = GuardContext(guard_id=entry.name, servers=frozenset(settings.servers), input_schemas=context_schemas)
         bound = _bind(entry, registry[entry.type], context, checker, path)
         if bound is not None and entry.enabled:
             guards.append(bound)
@@ -162,9 +161,7 @@ def _check_servers(settings: PolicySettings, checker: Checker, path: Path) -> No
             for index, prefix in enumerate(getattr(of_server, field)):
                 owner = owners.setdefault(prefix, server)
                 if owner != server:
-                    checker.add(
-                        (*path, server, field, index), f'"{prefix}" is a prefix of server "{owner}" too'
-                    )
+                    checker.add((*path, server, field, index), f'"{prefix}" is a prefix of server "{owner}" too')
 
 
 def _check_known_servers(

@@ -40,9 +40,7 @@ class Scope:
             and (self.tenants is None or self.tenants.match(operation.caller.tenant))
             and (self.principals is None or self.principals.match(operation.caller.principal))
             and (self.servers is None or any(map(self.servers.match, operation.servers)))
-            and (
-                self.tools is None or (operation.phase in TOOL_PHASES and self.tools.match(operation.subject))
-            )
+            and (self.tools is None or (operation.phase in TOOL_PHASES and self.tools.match(operation.subject)))
         )
 
 

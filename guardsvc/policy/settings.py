@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, AwareDatetime, Field, SerializeAsAny
+from pydantic import AwareDatetime, Field, SerializeAsAny
 
 from guardsvc.model import Direction, FailureMode, Mode, Phase, Settings
 
@@ -31,9 +30,7 @@ class MatchSettings(Settings):
 
     tenants: tuple[Name, ...] | None = Field(default=None, description="Tenants the guard judges.")
     principals: tuple[Name, ...] | None = Field(default=None, description="Principals the guard judges.")
-    servers: tuple[Name, ...] | None = Field(
-        default=None, description="Servers of `policy.servers` the guard judges."
-    )
+    servers: tuple[Name, ...] | None = Field(default=None, description="Servers of `policy.servers` the guard judges.")
     tools: tuple[Name, ...] | None = Field(
         default=None,
         description="Tools the guard judges, as their server names them; other operations are out of scope.",

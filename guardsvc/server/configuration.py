@@ -30,11 +30,13 @@ class Configuration:
 
     Attributes:
         source: the file, or ``<built-in>``.
+        content: what the file held when it was read, to notice a change; empty where it is built in.
         service: settings of the process.
         policy: the policy, built.
     """
 
     source: str
+    content: bytes
     service: ServiceSettings
     policy: Policy
 
@@ -49,14 +51,15 @@ def configuration_model() -> type[Settings]:
         service=(ServiceSettings, Field(default=ServiceSettings(), description="How the process runs.")),
         policy=(
             policy,
-            Field(default=None, description="What is decided; the built-in default policy where absent."),
+            Field(
+                description="What is decided. A file must have it: one that was emptied by mistake must not "
+                "bring back the built-in policy."
+            ),
         ),
     )
 
 
-def load_configuration(
-    path: Path | None, overrides: Mapping[str, Mapping[str, Any]] | None = None
-) -> Configuration:
+def load_configuration(path: Path | None, overrides: Mapping[str, Mapping[str, Any]] | None = None) -> Configuration:
     """Read, check and build a configuration; nothing of it is used unless all of it is right.
 
     Args:
@@ -69,11 +72,10 @@ def load_configuration(
         GuardLoadError: an installed package's guard cannot be used.
     """
     source = BUILT_IN if path is None else str(path)
-    document = Document.parse(_default_text() if path is None else _read(path), source)
+    content = b"" if path is None else _read(path)
+    document = Document.parse(_default_text() if path is None else content, source)
     checker = Checker(document)
     raw = _merge(document.value, overrides or {})
-    if "policy" not in raw:
-        raw["policy"] = Document.parse(_default_text(), BUILT_IN).value["policy"]
     settings: Any = checker.check(configuration_model(), raw)
     checker.raise_if_any()
     _check_service(settings.service, settings.policy.integrity.max_bytes, checker)
@@ -81,7 +83,7 @@ def load_configuration(
     checker.raise_if_any()
     if policy is None:
         raise AssertionError("a policy that was not built left no problem")
-    return Configuration(source=source, service=settings.service, policy=policy)
+    return Configuration(source=source, content=content, service=settings.service, policy=policy)
 
 
 def _check_service(service: ServiceSettings, max_bytes: int, checker: Checker) -> None:

@@ -28,9 +28,7 @@ class HttpListener:
         ready: whether the service takes decisions.
     """
 
-    def __init__(
-        self, address: str, metrics: Metrics, policy: Callable[[], Policy], ready: Callable[[], bool]
-    ) -> None:
+    def __init__(self, address: str, metrics: Metrics, policy: Callable[[], Policy], ready: Callable[[], bool]) -> None:
         self._address = host_and_port(address)
         self._metrics = metrics
         self._policy = policy

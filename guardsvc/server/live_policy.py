@@ -32,9 +32,7 @@ class LivePolicy:
         metrics: are told of reloads.
     """
 
-    def __init__(
-        self, configuration: Configuration, load: Callable[[], Configuration], metrics: Metrics
-    ) -> None:
+    def __init__(self, configuration: Configuration, load: Callable[[], Configuration], metrics: Metrics) -> None:
         self._configuration = configuration
         self._load = load
         self._metrics = metrics
@@ -73,9 +71,7 @@ class LivePolicy:
             log.warning("restart_needed", changed="service settings other than the log level")
         if changed:
             self._metrics.policy_loaded.set(time.time())
-            log.info(
-                "policy_loaded", policy=loaded.policy.hash, before=before.policy.hash, source=loaded.source
-            )
+            log.info("policy_loaded", policy=loaded.policy.hash, before=before.policy.hash, source=loaded.source)
 
     def _failed(self, *, problems: list[str]) -> None:
         self._metrics.policy_stale.set(1)

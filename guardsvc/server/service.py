@@ -58,9 +58,8 @@ class Service:
         load: builds the configuration anew from its source.
     """
 
-    def __init__(
-        self, configuration: Configuration, path: Path | None, load: Callable[[], Configuration]
-    ) -> None:
+    def __init__(self, configuration: Configuration, path: Path | None, load: Callable[[], Configuration]) -> None:
+        self._content = configuration.content
         self._settings = configuration.service
         self._path = path
         self._metrics = Metrics(guardsvc.__version__)
@@ -70,9 +69,7 @@ class Service:
         self._ending = asyncio.Event()
         self._reloads: set[asyncio.Task[None]] = set()
         self._health = health.HealthServicer()
-        self._http = HttpListener(
-            self._settings.metrics.address, self._metrics, self._policy, lambda: self._ready
-        )
+        self._http = HttpListener(self._settings.metrics.address, self._metrics, self._policy, lambda: self._ready)
         self._grpc = grpc.aio.server(
             options=[
                 ("grpc.max_receive_message_length", self._settings.grpc.max_message_bytes),
@@ -100,9 +97,7 @@ class Service:
         try:
             http_address = await self._http.start()
         except OSError as error:
-            raise ListenError(
-                f"metrics cannot listen on {self._settings.metrics.address}: {error.strerror}"
-            ) from error
+            raise ListenError(f"metrics cannot listen on {self._settings.metrics.address}: {error.strerror}") from error
         await self._grpc.start()
         for service in ("", *services):
             await self._health.set(service, health_pb2.HealthCheckResponse.SERVING)
@@ -118,7 +113,9 @@ class Service:
         loop.add_signal_handler(signal.SIGHUP, self._reload_soon)
         loop.add_signal_handler(signal.SIGUSR1, self._toggle_debug)
         watching = (
-            asyncio.create_task(watch(self._path, self._policy.reload, self._ending)) if self._path else None
+            asyncio.create_task(watch(self._path, self._content, self._policy.reload, self._ending))
+            if self._path
+            else None
         )
         await self._ending.wait()
         await self.stop()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from time import perf_counter
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
 import grpc
 import structlog
@@ -40,9 +40,7 @@ class ExtAuthz:
 
     SERVICE = "envoy.service.auth.v3.Authorization"
 
-    def __init__(
-        self, policy: Callable[[], Policy], seal: Seal, recorder: Recorder, sources: FactSources
-    ) -> None:
+    def __init__(self, policy: Callable[[], Policy], seal: Seal, recorder: Recorder, sources: FactSources) -> None:
         self._policy = policy
         self._seal = seal
         self._recorder = recorder
@@ -91,16 +89,12 @@ class ExtAuthz:
                     seal=self._seal,
                 ).SerializeToString()
             except Exception:
-                await self._fail(context)
+                log.exception("check_failed")
+                self._recorder.fault(self.SERVICE)
+                await context.abort(grpc.StatusCode.INTERNAL, "the check failed")
         for decision in exchange.decisions:
             self._recorder.record(decision)
         return answer
-
-    async def _fail(self, context: grpc.aio.ServicerContext[Any, Any]) -> NoReturn:
-        log.exception("check_failed")
-        self._recorder.fault(self.SERVICE)
-        await context.abort(grpc.StatusCode.INTERNAL, "the check failed")
-        raise AssertionError  # abort always raises
 
 
 def _budget(policy: Policy, remaining: float | None) -> float:

@@ -1,4 +1,4 @@
-"""``access_list``: who may do what. An ordered list of rules, the first that matches decides, else the default."""
+"""``access_list``: who may do what, as an ordered list of rules of which the first that matches decides."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from pydantic import Field
 from guardsvc.model import (
     Allow,
     Deny,
+    Direction,
     Facts,
     Finding,
     Globs,
@@ -50,13 +51,29 @@ METHOD_GROUPS = {
     "@list": ("tools/list", "prompts/list", "resources/list", "resources/templates/list"),
 }
 
-TOOL_PHASES = frozenset({Phase.TOOL_INVOKE, Phase.TOOL_RESULT})
-PROMPT_PHASES = frozenset({Phase.PROMPT_GET, Phase.PROMPT_RESULT})
-RESOURCE_PHASES = frozenset({Phase.RESOURCE_READ, Phase.RESOURCE_RESULT})
+SubjectKind = Literal["tools", "resources", "prompts"]
+
+SUBJECTS_BY_PHASE: dict[Phase, SubjectKind] = {
+    Phase.TOOL_INVOKE: "tools",
+    Phase.TOOL_RESULT: "tools",
+    Phase.RESOURCE_READ: "resources",
+    Phase.RESOURCE_RESULT: "resources",
+    Phase.PROMPT_GET: "prompts",
+    Phase.PROMPT_RESULT: "prompts",
+}
+SUBJECTS_BY_METHOD: dict[str, SubjectKind] = {
+    "tools/call": "tools",
+    "resources/read": "resources",
+    "prompts/get": "prompts",
+}
+"""For the input that a server asks for and a client gives while a call, a read or a get is under way."""
 
 
 class Rule(Settings):
-    """One rule. Each list is of globs (``*`` is any run of characters); all criteria that are given must match."""
+    """One rule. Each list is of globs (``*`` is any run of characters), and any of them may match.
+
+    All criteria that are given must match; tools, resources and prompts count as one.
+    """
 
     action: Action = Field(description="What becomes of an operation that the rule matches.")
     id: Name | None = Field(default=None, description="Name of the rule in findings; `rules[N]` by default.")
@@ -66,7 +83,8 @@ class Rule(Settings):
     servers: tuple[Name, ...] | None = Field(
         default=None,
         min_length=1,
-        description="Servers. An operation for several servers is allowed only if all match, denied if any does.",
+        description="Servers. Where an operation reaches several, a rule that allows matches if all "
+        "of them do, one that denies if any does.",
     )
     methods: tuple[Name, ...] | None = Field(
         default=None,
@@ -76,10 +94,17 @@ class Rule(Settings):
         + ".",
     )
     tools: tuple[Name, ...] | None = Field(
-        default=None, min_length=1, description="Tools, as their server names them."
+        default=None,
+        min_length=1,
+        description="Tools, as their server names them. A rule with tools, resources or prompts matches "
+        "operations on one of those only.",
     )
-    resources: tuple[Name, ...] | None = Field(default=None, min_length=1, description="Resource URIs.")
-    prompts: tuple[Name, ...] | None = Field(default=None, min_length=1, description="Prompts.")
+    resources: tuple[Name, ...] | None = Field(
+        default=None, min_length=1, description="Resource URIs, compared as they are sent."
+    )
+    prompts: tuple[Name, ...] | None = Field(
+        default=None, min_length=1, description="Prompts, as their server names them."
+    )
 
 
 class AccessListSettings(Settings):
@@ -106,8 +131,9 @@ class AccessList:
         del facts
         if self._deny_unknown and not operation.servers:
             return self._unknown
+        kind = _subject_kind(operation)
         for rule in self._rules:
-            if rule.matches(operation):
+            if rule.matches(operation, kind):
                 return rule.verdict
         return self._default
 
@@ -120,23 +146,22 @@ class _CompiledRule(msgspec.Struct, frozen=True, kw_only=True):
     principals: Globs | None
     servers: Globs | None
     methods: Globs | None
-    subjects: tuple[tuple[frozenset[Phase], Globs], ...]
+    subjects: dict[SubjectKind, Globs]
 
-    def matches(self, operation: Operation) -> bool:
+    def matches(self, operation: Operation, kind: SubjectKind | None) -> bool:
         caller = operation.caller
         return (
-            (self.methods is None or self.methods.match(operation.method or CLIENT_RESULT))
+            (self.methods is None or self.methods.match(_method(operation)))
             and (self.servers is None or self._covers(operation.servers))
             and (self.tenants is None or self.tenants.match(caller.tenant))
             and (self.principals is None or self.principals.match(caller.principal))
             and (self.verified is None or self.verified is caller.verified)
-            and (
-                not self.subjects
-                or any(
-                    operation.phase in phases and g.match(operation.subject) for phases, g in self.subjects
-                )
-            )
+            and (not self.subjects or self._names(operation.subject, kind))
         )
+
+    def _names(self, subject: str | None, kind: SubjectKind | None) -> bool:
+        names = None if kind is None else self.subjects.get(kind)
+        return names is not None and names.match(subject)
 
     def _covers(self, servers: tuple[str, ...]) -> bool:
         if self.servers is None:
@@ -147,10 +172,10 @@ class _CompiledRule(msgspec.Struct, frozen=True, kw_only=True):
 
 def _compile(rule: Rule, index: int, context: GuardContext) -> _CompiledRule:
     _check_servers(rule.servers or (), index, context)
-    subjects = (
-        (TOOL_PHASES, rule.tools),
-        (RESOURCE_PHASES, rule.resources),
-        (PROMPT_PHASES, rule.prompts),
+    subjects: tuple[tuple[SubjectKind, tuple[str, ...] | None], ...] = (
+        ("tools", rule.tools),
+        ("resources", rule.resources),
+        ("prompts", rule.prompts),
     )
     return _CompiledRule(
         verdict=_verdict(rule.action, rule.id or f"rules[{index}]"),
@@ -160,8 +185,29 @@ def _compile(rule: Rule, index: int, context: GuardContext) -> _CompiledRule:
         principals=_globs(rule.principals),
         servers=_globs(rule.servers),
         methods=None if rule.methods is None else Globs(_methods(rule.methods, index)),
-        subjects=tuple((phases, Globs(names)) for phases, names in subjects if names is not None),
+        subjects={kind: Globs(names) for kind, names in subjects if names is not None},
     )
+
+
+def _method(operation: Operation) -> str:
+    """The method as rules name it. Of a server's answer that nothing correlates it is not known."""
+    if operation.method or operation.direction is Direction.RESPONSE:
+        return operation.method
+    return CLIENT_RESULT
+
+
+def _subject_kind(operation: Operation) -> SubjectKind | None:
+    kind = SUBJECTS_BY_PHASE.get(operation.phase) or SUBJECTS_BY_METHOD.get(operation.method)
+    if kind is not None or operation.method != "completion/complete":
+        return kind
+    reference = operation.payload.get("ref") if type(operation.payload) is dict else None
+    match reference:
+        case {"type": "ref/prompt"}:
+            return "prompts"
+        case {"type": "ref/resource"}:
+            return "resources"
+        case _:
+            return None
 
 
 def _globs(names: Sequence[str] | None) -> Globs | None:
