@@ -16,7 +16,7 @@ LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --genera
 
 .DEFAULT_GOAL := test
 .NOTPARALLEL:
-.PHONY: serve demo test test-long lint format lock clean
+.PHONY: serve demo test test-long lint format reference lock clean
 
 serve: $(VENV)/project.stamp
 	@$(PY) -m guardsvc serve $(ARGS)
@@ -38,6 +38,10 @@ lint: $(VENV)/dev.stamp
 format: $(VENV)/dev.stamp
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
+
+# The pages of docs/ that are written from the code; a test compares them.
+reference: $(VENV)/project.stamp
+	$(PY) -m guardsvc.cli.reference docs
 
 # Keeps the locked versions that still fit; ARGS=--upgrade takes the newest.
 lock: $(VENV)/dev.stamp

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import Annotated
+from collections.abc import Callable
+from typing import Annotated, TextIO
 
 import typer
 
@@ -23,6 +24,30 @@ app = typer.Typer(
 config_app = typer.Typer(help="The configuration's schema and reference.", no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(config_app, name="config")
 
+LOG_LEVELS = ("debug", "info", "warning", "error")
+LOG_FORMATS = ("json", "console")
+
+
+def _address(value: str | None) -> str | None:
+    from guardsvc.server.settings import host_and_port
+
+    if value is not None:
+        try:
+            host_and_port(value)
+        except ValueError as error:
+            raise typer.BadParameter(str(error)) from error
+    return value
+
+
+def _one_of(*legal: str) -> Callable[[str | None], str | None]:
+    def check(value: str | None) -> str | None:
+        if value is not None and value not in legal:
+            raise typer.BadParameter(f'"{value}" is not one of {", ".join(legal)}')
+        return value
+
+    return check
+
+
 ConfigOption = Annotated[
     str | None,
     typer.Option(
@@ -32,7 +57,7 @@ ConfigOption = Annotated[
         help="Configuration file; the built-in policy without one.",
     ),
 ]
-OutputOption = Annotated[str, typer.Option("--output", "-o", help="human or json.")]
+OutputOption = Annotated[str, typer.Option("--output", "-o", callback=_one_of("human", "json"), help="human or json.")]
 
 
 @app.command()
@@ -40,18 +65,28 @@ def serve(
     config: ConfigOption = None,
     grpc_address: Annotated[
         str | None,
-        typer.Option(envvar="GUARDSVC_GRPC_ADDRESS", help="Where gateways ask, host:port [default: 127.0.0.1:9191]."),
+        typer.Option(
+            envvar="GUARDSVC_GRPC_ADDRESS",
+            callback=_address,
+            help="Where gateways ask, host:port [default: 127.0.0.1:9191].",
+        ),
     ] = None,
     metrics_address: Annotated[
         str | None,
         typer.Option(
-            envvar="GUARDSVC_METRICS_ADDRESS", help="Metrics and probes, host:port [default: 127.0.0.1:9192]."
+            envvar="GUARDSVC_METRICS_ADDRESS",
+            callback=_address,
+            help="Metrics and probes, host:port [default: 127.0.0.1:9192].",
         ),
     ] = None,
     log_level: Annotated[
-        str | None, typer.Option(envvar="GUARDSVC_LOG_LEVEL", help="debug, info, warning or error.")
+        str | None,
+        typer.Option(envvar="GUARDSVC_LOG_LEVEL", callback=_one_of(*LOG_LEVELS), help="debug, info, warning or error."),
     ] = None,
-    log_format: Annotated[str | None, typer.Option(envvar="GUARDSVC_LOG_FORMAT", help="json or console.")] = None,
+    log_format: Annotated[
+        str | None,
+        typer.Option(envvar="GUARDSVC_LOG_FORMAT", callback=_one_of(*LOG_FORMATS), help="json or console."),
+    ] = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print no banner; logs say the same.")] = False,
 ) -> None:
     """Run the service."""
@@ -137,7 +172,8 @@ def explain(
 @app.command()
 def healthcheck(
     address: Annotated[
-        str, typer.Option(envvar="GUARDSVC_GRPC_ADDRESS", help="The gRPC listener, host:port.")
+        str,
+        typer.Option(envvar="GUARDSVC_GRPC_ADDRESS", callback=_address, help="The gRPC listener, host:port."),
     ] = "127.0.0.1:9191",
     service: Annotated[str, typer.Option(help="gRPC service; all of them by default.")] = "",
     timeout: Annotated[float, typer.Option(help="Seconds to wait.", min=0.01, max=60)] = 2.0,
@@ -168,15 +204,13 @@ def config_schema() -> None:
 
 @config_app.command("reference")
 def config_reference() -> None:
-    """Print the reference of the configuration, as docs/configuration.md has it."""
-    from guardsvc.cli.reference import configuration_reference
+    """Print the reference of the configuration, with the guard types installed here."""
+    from guardsvc.cli.reference import print_reference
 
-    print(configuration_reference(), end="")
+    print_reference()
 
 
 def _as_json(output: str) -> bool:
-    if output not in ("human", "json"):
-        raise typer.BadParameter(f'"{output}" is not one of human, json', param_hint="--output")
     return output == "json"
 
 
@@ -185,13 +219,14 @@ def main() -> None:
     from guardsvc.config import ConfigError
     from guardsvc.guards.registry import GuardLoadError
 
+    stdout = sys.stdout
     try:
         app()
+    except SystemExit:
+        _say_the_rest(stdout)
+        raise
     except (ConfigError, GuardLoadError) as error:
         _end(str(error), ExitCode.CONFIGURATION)
-    except BrokenPipeError:
-        sys.stdout = None  # whoever read us is gone
-        sys.exit(ExitCode.OK)
     except Exception as error:
         if os.environ.get("GUARDSVC_TRACEBACK"):
             raise
@@ -199,6 +234,20 @@ def main() -> None:
             f"internal error: {type(error).__name__}: {error} (GUARDSVC_TRACEBACK=1 shows where)",
             ExitCode.INTERNAL,
         )
+
+
+def _say_the_rest(stdout: TextIO) -> None:
+    """Write out what is buffered. Whoever reads it may be gone, which is no fault and no news to anyone.
+
+    Typer ends a command that writes to a closed pipe with code 1, which here means a refusal, and leaves
+    another ``sys.stdout`` behind.
+    """
+    try:
+        stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stdout.fileno())
+    if sys.stdout is not stdout:
+        sys.exit(ExitCode.CUT_SHORT)
 
 
 def _end(message: str, code: ExitCode) -> None:

@@ -149,20 +149,27 @@ def _told(exchange: Exchange, policy: Policy, number: int | None) -> str:
     lines = []
     for decision in exchange.decisions:
         operation = decision.operation
-        what = " ".join(filter(None, (operation.method or operation.kind, operation.subject)))
+        what = " ".join(_plain(name) for name in (operation.method or operation.kind, operation.subject) if name)
         why = f"  {decision.code}" if decision.code else ""
         shadow = "  (shadow: not applied)" if decision.applied != decision.verdict else ""
         prefix = "" if number is None else f"{number}: "
         lines.append(f"{prefix}{decision.verdict.upper():7} {what}{why}{shadow}")
         if decision.message:
-            lines.append(f"        {decision.message} {_detail(decision)}".rstrip())
+            lines.append(f"        {_plain(decision.message)} {_plain(_detail(decision))}".rstrip())
         lines.extend(f"        {_guard_line(outcome)}" for outcome in decision.outcomes)
         if decision.verdict == "modify":
-            lines.append(f"        goes on as {json.dumps(decision.payload, ensure_ascii=False)}")
+            lines.append(f"        goes on as {_plain(json.dumps(decision.payload, ensure_ascii=False))}")
     if exchange.refusal is not None:
         denial = deny(exchange, status=policy.settings.denials.status, accept=None)
-        lines.append(f"        client sees HTTP {denial.status} {denial.body}")
+        lines.append(f"        client sees HTTP {denial.status} {_plain(denial.body)}")
     return "\n".join(lines)
+
+
+def _plain(text: str) -> str:
+    """The text with what could steer a terminal, forge a line or hide written as escapes."""
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def _detail(decision: Decision) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -50,6 +51,7 @@ async def _serve(configuration: Configuration, path: Path | None, load: partial[
     from guardsvc.server.service import Service
 
     service = Service(configuration, path, load)
+    service.handle_signals()
     listening = await service.start()
     policy = configuration.policy
     structlog.get_logger(__name__).info(
@@ -62,8 +64,9 @@ async def _serve(configuration: Configuration, path: Path | None, load: partial[
         guards=[bound.id for bound in policy.guards],
     )
     if not quiet:
-        print(_banner(configuration, listening), flush=True)
-    await service.run_until_signal()
+        with suppress(BrokenPipeError):  # whoever reads the banner may leave, the service stays
+            print(_banner(configuration, listening), flush=True)
+    await service.run()
 
 
 def _banner(configuration: Configuration, listening: Listening) -> str:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from guardsvc.engine.evaluation import Evaluation, evaluate_async, evaluate_inline
+from guardsvc.engine.evaluation import Evaluation, evaluate_async, evaluate_inline, out_of_time
 from guardsvc.mcp.transport import TransportKind
 from guardsvc.model import Decision, GuardOutcome, Kind, Mode, Operation, reason_for
 
@@ -40,6 +40,9 @@ TRANSPORT_REASONS = {
 }
 _ENDS = ("deny", "pending")
 
+GRACE = 0.02
+"""Seconds after the deadline in which guards that were stopped may still report so themselves."""
+
 
 async def decide(
     policy: Policy,
@@ -59,17 +62,19 @@ async def decide(
         sources: where facts come from.
     """
     started = perf_counter()
+    run = _Run(policy, operation, deadline, sources)
     try:
         if operation.kind is Kind.TRANSPORT and (code := _transport_refusal(policy, operation)):
             return refuse(policy, operation, code, started=started)
-        run = _Run(policy, operation, deadline, sources)
         await run.walk()
         return _conclude(run, started, can_modify=can_modify)
     except Exception:
         log.exception("the chain failed")
-        if policy.settings.default == "allow":
-            return _decision(policy, operation, started, verdict="allow")
-        return refuse(policy, operation, "internal_error", started=started)
+        outcomes = tuple(run.outcomes)
+        # What a guard has refused or changed does not pass as it came, whatever the default.
+        if policy.settings.default == "allow" and run.end is None and run.current is operation:
+            return _decision(policy, operation, started, verdict="allow", outcomes=outcomes)
+        return refuse(policy, operation, "internal_error", outcomes=outcomes, started=started)
 
 
 def refuse(
@@ -138,22 +143,31 @@ class _Run:
     async def _walk_concurrently(self, guards: tuple[BoundGuard, ...]) -> None:
         tasks = {bound.id: asyncio.create_task(self._ask(bound)) for bound in guards}
         waiting = set(tasks.values())
+        denied = False
         try:
-            while waiting and not any(_ends(task) for task in tasks.values()):
-                _, waiting = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+            while waiting and not denied:
+                done, waiting = await asyncio.wait(
+                    waiting,
+                    timeout=max(self.deadline - perf_counter(), 0) + GRACE,
+                    return_when=asyncio.FIRST_COMPLETED,
+                )
+                if not done:
+                    break
+                denied = any(map(_ends, done))
         finally:
+            # They are not awaited: a guard that is slow to end, or does not, must not hold up the decision.
             for task in waiting:
                 task.cancel()
-            await asyncio.gather(*waiting, return_exceptions=True)
-        denied = any(_ends(task) for task in tasks.values())
         before = self.current
         for bound in guards:
             task = tasks[bound.id]
             if task in waiting:
+                if not denied:
+                    self._take(out_of_time(bound))
                 continue
             # A guard that judged the payload of before another one's modification is asked again;
             # not after a denial, which stands on the payload that was judged.
-            stale = self.current is not before and not denied
+            stale = self.current is not before and not denied and self.end is None
             self._take(await self._ask(bound) if stale else task.result())
 
     def _take(self, evaluation: Evaluation) -> None:
@@ -169,8 +183,6 @@ class _Run:
 
 
 def _ends(task: asyncio.Task[Evaluation]) -> bool:
-    if not task.done():
-        return False
     outcome = task.result().outcome
     return outcome.mode is Mode.ENFORCE and outcome.verdict in _ENDS
 

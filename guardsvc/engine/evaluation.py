@@ -16,11 +16,12 @@ import msgspec
 
 from guardsvc.engine.facts import NO_FACTS, FactSources, fetch
 from guardsvc.engine.failure import FAILURE_CODES, verdict_of_failure
-from guardsvc.engine.modification import check_modification
+from guardsvc.engine.modification import changes_nothing, check_modification
 from guardsvc.model import (
     Allow,
     Deny,
     ErrorKind,
+    Finding,
     GuardFailure,
     GuardOutcome,
     Modify,
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
     from guardsvc.mcp.strict_json import Limits
     from guardsvc.policy import BoundGuard
 
-__all__ = ["Evaluation", "evaluate_async", "evaluate_inline"]
+__all__ = ["Evaluation", "evaluate_async", "evaluate_inline", "out_of_time"]
 
 log = logging.getLogger(__name__)
 
@@ -50,7 +51,7 @@ class Evaluation(msgspec.Struct, frozen=True):
 def evaluate_inline(bound: BoundGuard, operation: Operation, deadline: float, limits: Limits) -> Evaluation:
     """Ask a native guard that needs no facts.
 
-    It cannot be interrupted, so time is looked at afterwards: a late denial stands, any other late
+    It cannot be interrupted, so time is looked at afterwards: a late refusal stands, any other late
     answer is a failure.
 
     Args:
@@ -60,44 +61,70 @@ def evaluate_inline(bound: BoundGuard, operation: Operation, deadline: float, li
         limits: bounds of a modified payload.
     """
     started = perf_counter()
-    if started >= deadline:
-        return _failed(bound, ErrorKind.TIMEOUT, "the decision's deadline passed before the guard ran", 0.0, late=True)
+    remaining = deadline - started
+    if remaining <= 0:
+        return out_of_time(bound)
     try:
         verdict = bound.guard.evaluate(operation, NO_FACTS)
         if inspect.iscoroutine(verdict):
             verdict.close()
-        elapsed = perf_counter() - started
-        if elapsed > bound.timeout and not isinstance(verdict, Deny):
-            return _failed(bound, ErrorKind.TIMEOUT, f"the guard took {elapsed * 1000:.1f} ms", elapsed)
-        return _answered(bound, operation, verdict, elapsed, limits)
-    except GuardFailure as failure:
-        return _failed(bound, failure.kind, str(failure), perf_counter() - started)
-    except Exception as error:
+        return _in_time(bound, operation, verdict, perf_counter() - started, remaining, limits)
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
+        # Panics of Rust extensions, SystemExit and a CancelledError of the guard's own making are no Exception.
         return _raised(bound, error, perf_counter() - started)
 
 
 async def evaluate_async(
     bound: BoundGuard, operation: Operation, deadline: float, limits: Limits, sources: FactSources
 ) -> Evaluation:
-    """Ask a guard that needs facts or leaves the interpreter; it is cancelled when its time is over."""
+    """Ask a guard that needs facts or leaves the interpreter; it is cancelled when its time is over.
+
+    One that blocks the event loop or ignores the cancellation is held to the rule of late answers.
+    """
     started = perf_counter()
     remaining = deadline - started
     if remaining <= 0:
-        return _failed(bound, ErrorKind.TIMEOUT, "the decision's deadline passed before the guard ran", 0.0, late=True)
+        return out_of_time(bound)
+    time = asyncio.timeout(min(bound.timeout, remaining))
     try:
-        async with asyncio.timeout(min(bound.timeout, remaining)):
+        async with time:
             facts = await fetch(bound, operation, sources) if bound.type.facts else NO_FACTS
             verdict = bound.guard.evaluate(operation, facts)
             if inspect.isawaitable(verdict):
                 verdict = await verdict
-        return _answered(bound, operation, verdict, perf_counter() - started, limits)
-    except TimeoutError:
+        return _in_time(bound, operation, verdict, perf_counter() - started, remaining, limits)
+    except (KeyboardInterrupt, GeneratorExit):
+        raise
+    except BaseException as error:
+        if isinstance(error, asyncio.CancelledError) and _cancelled_from_outside():
+            raise
+        elapsed = perf_counter() - started
+        if time.expired():
+            late = remaining < bound.timeout
+            return _failed(bound, ErrorKind.TIMEOUT, "the guard was stopped", elapsed, late=late)
+        return _raised(bound, error, elapsed)
+
+
+def out_of_time(bound: BoundGuard) -> Evaluation:
+    """The failure of a guard for which nothing of the decision's time is left."""
+    return _failed(bound, ErrorKind.TIMEOUT, "the decision's deadline has passed", 0.0, late=True)
+
+
+def _cancelled_from_outside() -> bool:
+    task = asyncio.current_task()
+    return task is None or task.cancelling() > 0
+
+
+def _in_time(
+    bound: BoundGuard, operation: Operation, verdict: object, elapsed: float, remaining: float, limits: Limits
+) -> Evaluation:
+    if elapsed > min(bound.timeout, remaining) and not isinstance(verdict, Deny | Pending):
         late = remaining < bound.timeout
-        return _failed(bound, ErrorKind.TIMEOUT, "the guard was stopped", perf_counter() - started, late=late)
-    except GuardFailure as failure:
-        return _failed(bound, failure.kind, str(failure), perf_counter() - started)
-    except Exception as error:
-        return _raised(bound, error, perf_counter() - started)
+        message = f"the guard took {elapsed * 1000:.1f} ms"
+        return _failed(bound, ErrorKind.TIMEOUT, message, elapsed, late=late)
+    return _answered(bound, operation, verdict, elapsed, limits)
 
 
 def _answered(
@@ -105,21 +132,25 @@ def _answered(
 ) -> Evaluation:
     match verdict:
         case Allow(findings=findings):
+            _check_findings(findings)
             return Evaluation(_outcome(bound, "allow", elapsed, findings=findings))
         case Deny(code=code, message=message, details=details, findings=findings):
-            if not CODE.fullmatch(code):
-                raise GuardFailure(ErrorKind.BAD_ANSWER, f"{code!r} is no reason code in snake_case")
-            msgspec.json.encode(details)
+            _check_code(code)
+            _check_findings(findings)
+            _check_told(message, details)
             return Evaluation(
                 _outcome(bound, "deny", elapsed, code=code, message=message, details=details, findings=findings)
             )
         case Modify(payload=payload, findings=findings):
-            if payload == operation.payload:
+            _check_findings(findings)
+            if changes_nothing(operation, payload):
                 return Evaluation(_outcome(bound, "allow", elapsed, findings=findings))
             checked = check_modification(operation, payload, limits)
             return Evaluation(_outcome(bound, "modify", elapsed, findings=findings), checked)
         case Pending(approval=approval, message=message, findings=findings):
             details = {"approval": approval}
+            _check_findings(findings)
+            _check_told(message, details)
             return Evaluation(
                 _outcome(
                     bound,
@@ -135,9 +166,39 @@ def _answered(
             raise GuardFailure(ErrorKind.BAD_ANSWER, f"{type(verdict).__name__} is no verdict")
 
 
-def _raised(bound: BoundGuard, error: Exception, elapsed: float) -> Evaluation:
+def _check_code(code: Any) -> None:
+    if not isinstance(code, str) or not CODE.fullmatch(code):
+        raise GuardFailure(ErrorKind.BAD_ANSWER, f"{code!r} is no reason code in snake_case")
+
+
+def _check_findings(findings: Any) -> None:
+    if findings and not (isinstance(findings, tuple | list) and all(isinstance(item, Finding) for item in findings)):
+        raise GuardFailure(ErrorKind.BAD_ANSWER, "the findings are no tuple of findings")
+
+
+def _check_told(message: Any, details: Any) -> None:
+    """What the client is told must be JSON, or the denial could not be written."""
+    if not isinstance(message, str) or not isinstance(details, dict):
+        raise GuardFailure(ErrorKind.BAD_ANSWER, "message is no string, or details are no object")
+    try:
+        msgspec.json.encode((message, details))
+    except (TypeError, ValueError, RecursionError, msgspec.MsgspecError) as error:
+        raise GuardFailure(ErrorKind.BAD_ANSWER, f"message or details are no JSON: {error}") from error
+
+
+def _raised(bound: BoundGuard, error: BaseException, elapsed: float) -> Evaluation:
+    kind = getattr(error, "kind", None)
+    if isinstance(error, GuardFailure) and isinstance(kind, ErrorKind):
+        return _failed(bound, kind, _text(error), elapsed)
     log.debug("guard %s raised", bound.id, exc_info=error)
-    return _failed(bound, ErrorKind.EXCEPTION, f"{type(error).__name__}: {error}"[:200], elapsed)
+    return _failed(bound, ErrorKind.EXCEPTION, f"{type(error).__name__}: {_text(error)}", elapsed)
+
+
+def _text(error: BaseException) -> str:
+    try:
+        return str(error)[:200]
+    except Exception:
+        return "its text cannot be read"
 
 
 def _failed(bound: BoundGuard, kind: ErrorKind, message: str, elapsed: float, *, late: bool = False) -> Evaluation:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from guardsvc.model import Decision, Kind, reason_for
+from guardsvc.model import Decision, Kind, Operation, reason_for
 
 if TYPE_CHECKING:
     from guardsvc.gateways.exchange import Exchange
@@ -64,7 +64,7 @@ def _error(exchange: Exchange, decision: Decision) -> dict[str, Any] | None:
     operation = decision.operation
     if not exchange.id_readable:
         return {**_error_without_id(decision), "id": None}
-    if operation.kind is not Kind.REQUEST or operation.id is None:
+    if not _awaits_answer(operation):
         return None
     if decision.applied in ("deny", "pending"):
         return {**_error_without_id(decision), "id": operation.id}
@@ -78,6 +78,12 @@ def _error(exchange: Exchange, decision: Decision) -> dict[str, Any] | None:
             "data": {"decision_id": decision.id, "reason": bystander.code},
         },
     }
+
+
+def _awaits_answer(operation: Operation) -> bool:
+    """Whether the client waits for an answer under the id: to a request, or to a retry by its input responses."""
+    is_retry = operation.kind is Kind.RESULT and operation.method != ""
+    return operation.id is not None and (operation.kind is Kind.REQUEST or is_retry)
 
 
 def _error_without_id(decision: Decision) -> dict[str, Any]:

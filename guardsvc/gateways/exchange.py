@@ -50,7 +50,7 @@ class Exchange(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def refusal(self) -> Decision | None:
         """The first decision that keeps the request from passing, or None."""
-        return next((d for d in self.decisions if d.applied in ("deny", "pending")), None)
+        return next((d for d in self.decisions if d.applied not in ("allow", "modify")), None)
 
     @property
     def leading(self) -> Decision:
@@ -82,7 +82,8 @@ async def judge(
         operation = _unread(refusal, request, asker)
         details = {**refusal.details, "detail": refusal.detail}
         decision = refuse(policy, operation, refusal.code, details=details, started=started)
-        readable = refusal.answerable or refusal.kind not in (None, Kind.REQUEST)
+        # The other requests of a batch that cannot be read wait for answers too, under ids that nobody knows.
+        readable = not refusal.batch and (refusal.answerable or refusal.kind not in (None, Kind.REQUEST))
         return Exchange(decisions=(decision,), batch=refusal.batch, id_readable=readable)
     decisions = [
         await _judge_message(policy, message, request, asker, deadline, sources) for message in interpretation.messages

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
+
 __all__ = ["is_trusted"]
 
-_LOCAL = ("unix:", "ipv4:127.", "ipv6:[::1]", "ipv6:%5B::1%5D")
+_LOOPBACK = re.compile(r"ipv4:127(?:\.[0-9]{1,3}){3}:[0-9]+|ipv6:(?:\[::1\]|%5B::1%5D):[0-9]+")
 
 
 def is_trusted(peer: str) -> bool:
@@ -13,4 +15,4 @@ def is_trusted(peer: str) -> bool:
     Args:
         peer: as ``grpc.ServicerContext.peer()`` gives it.
     """
-    return peer.startswith(_LOCAL)
+    return peer.startswith("unix:") or _LOOPBACK.fullmatch(peer) is not None

@@ -1,7 +1,7 @@
 """Seal: the token that carries a request's decision to its response phase through the gateway.
 
-The gateway holds it in metadata that a client may try to forge, so it is authenticated: canonical JSON
-under HMAC-SHA256 (RFC 2104) with a key that all workers and replicas of a deployment share.
+The gateway holds it in metadata that a client may try to forge, so it is authenticated: HMAC-SHA256
+(RFC 2104) over its text, with a key that all workers and replicas of a deployment share.
 """
 
 from __future__ import annotations
@@ -74,23 +74,26 @@ class Seal:
                 expires=round(time.time() + self._lifetime, 3),
             )
         )
-        return f"{VERSION}.{_encode(payload)}.{_encode(_mac(self._keys[0], payload))}"
+        sealed = f"{VERSION}.{_encode(payload)}"
+        return f"{sealed}.{_mac(self._keys[0], sealed)}"
 
     def open(self, token: str) -> Correlation | None:
         """What the token says, or None where it is not ours, was changed, or has expired."""
         try:
-            version, payload_text, mac_text = token.split(".")
-            payload, mac = _decode(payload_text), _decode(mac_text)
-            if version != VERSION or not any(hmac.compare_digest(_mac(key, payload), mac) for key in self._keys):
+            sealed, _, mac = token.rpartition(".")
+            version, payload = sealed.split(".")
+            given = mac.encode("ascii")
+            ours = any(hmac.compare_digest(_mac(key, sealed).encode("ascii"), given) for key in self._keys)
+            if version != VERSION or not ours:
                 return None
-            correlation = msgspec.json.decode(payload, type=Correlation)
+            correlation = msgspec.json.decode(_decode(payload), type=Correlation)
         except (ValueError, msgspec.MsgspecError):
             return None
         return correlation if correlation.expires > time.time() else None
 
 
-def _mac(key: bytes, payload: bytes) -> bytes:
-    return hmac.digest(key, payload, "sha256")
+def _mac(key: bytes, sealed: str) -> str:
+    return _encode(hmac.digest(key, sealed.encode(), "sha256"))
 
 
 def _encode(data: bytes) -> str:

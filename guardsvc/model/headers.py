@@ -26,15 +26,15 @@ class Headers:
 
     def __init__(self, fields: Iterable[tuple[str, str]] = ()) -> None:
         values: dict[str, str] = {}
-        repeated: dict[str, tuple[str, ...]] = {}
+        repeated: dict[str, list[str]] = {}
         for name, value in fields:
             key = name.lower()
             if key in values:
-                repeated[key] = (*repeated.get(key, (values[key],)), value)
+                repeated.setdefault(key, [values[key]]).append(value)
             else:
                 values[key] = value
         self._values = values
-        self._repeated = repeated
+        self._repeated = {key: tuple(found) for key, found in repeated.items()}
 
     def get(self, name: str) -> str | None:
         """The first value of a field, or None. ``name`` is lower case."""

@@ -1,7 +1,7 @@
 """Observe: metrics and logs of decisions, after the answer is built."""
 
-from guardsvc.observe.logs import configure_logging, set_level
+from guardsvc.observe.logs import configure_logging, set_level, shows_debug
 from guardsvc.observe.metrics import Metrics
 from guardsvc.observe.recorder import Recorder
 
-__all__ = ["Metrics", "Recorder", "configure_logging", "set_level"]
+__all__ = ["Metrics", "Recorder", "configure_logging", "set_level", "shows_debug"]

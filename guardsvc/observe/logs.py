@@ -8,7 +8,7 @@ from typing import Literal
 
 import structlog
 
-__all__ = ["LEVELS", "LogFormat", "LogLevel", "configure_logging", "set_level"]
+__all__ = ["LEVELS", "LogFormat", "LogLevel", "configure_logging", "set_level", "shows_debug"]
 
 LogLevel = Literal["debug", "info", "warning", "error"]
 LogFormat = Literal["json", "console"]
@@ -25,7 +25,7 @@ def configure_logging(level: LogLevel, log_format: LogFormat) -> None:
     renderer: structlog.typing.Processor = (
         structlog.processors.JSONRenderer()
         if log_format == "json"
-        else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
+        else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), repr_native_str=True)
     )
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(
@@ -53,3 +53,8 @@ def set_level(level: LogLevel) -> None:
     number = logging.getLevelNamesMapping()[level.upper()]
     logging.getLogger().setLevel(number if level == "debug" else max(number, logging.WARNING))
     logging.getLogger("guardsvc").setLevel(number)
+
+
+def shows_debug() -> bool:
+    """Whether debug logs are shown."""
+    return logging.getLogger("guardsvc").isEnabledFor(logging.DEBUG)

@@ -19,6 +19,7 @@ __all__ = ["Recorder"]
 log = structlog.get_logger("guardsvc.decision")
 
 MAX_LOGGED = 256
+MAX_RULES = 16
 
 
 class Recorder:
@@ -35,7 +36,7 @@ class Recorder:
         self._metrics = metrics
         self._methods = frozenset(methods)
         self._decisions: dict[tuple[str, ...], Callable[[], None]] = {}
-        self._evaluations: dict[tuple[str, str], Callable[[], None]] = {}
+        self._evaluations: dict[tuple[str, str, str], Callable[[], None]] = {}
         self._durations: dict[str, Callable[[float], None]] = {}
 
     def inflight(self) -> AbstractContextManager[None]:
@@ -70,10 +71,10 @@ class Recorder:
         name: str = "error" if outcome.error else outcome.verdict
         if outcome.mode is Mode.SHADOW and name not in ("allow", "error"):
             name = f"would_{name}"
-        count = self._evaluations.get((outcome.guard, name))
+        key = (outcome.guard, outcome.tier.value, name)
+        count = self._evaluations.get(key)
         if count is None:
-            child = self._metrics.guard_evaluations.labels(outcome.guard, outcome.tier.value, name)
-            count = self._evaluations[outcome.guard, name] = child.inc
+            count = self._evaluations[key] = self._metrics.guard_evaluations.labels(*key).inc
         count()
         observe = self._durations.get(outcome.guard)
         if observe is None:
@@ -85,7 +86,7 @@ class Recorder:
 
 def _log(decision: Decision) -> None:
     operation, caller = decision.operation, decision.operation.caller
-    failed = {o.guard: f"{o.error}: {o.message}" for o in decision.outcomes if o.error}
+    failed = {o.guard: _cut(f"{o.error}: {o.message}") for o in decision.outcomes if o.error}
     log.info(
         "decision",
         decision_id=decision.id,
@@ -93,6 +94,7 @@ def _log(decision: Decision) -> None:
         applied=decision.applied,
         reason=decision.code,
         guard=decision.guard,
+        rules=[_cut(finding.rule) for finding in decision.findings[:MAX_RULES]] or None,
         protocol=operation.protocol.value,
         phase=operation.phase.value,
         method=_cut(operation.method),

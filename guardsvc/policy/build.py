@@ -183,5 +183,12 @@ def _rules(settings: IntegritySettings) -> InterpretationRules:
 
 
 def _hash(settings: PolicySettings) -> str:
-    canonical = json.dumps(mask(settings), sort_keys=True, separators=(",", ":"), default=str)
+    # A default of 500 and a 500 in the file, which is read as 500.0, are the same setting.
+    plain = json.loads(json.dumps(mask(settings), default=str), parse_float=_whole)
+    canonical = json.dumps(plain, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(canonical.encode()).hexdigest()[:16]
+
+
+def _whole(text: str) -> float:
+    number = float(text)
+    return int(number) if number.is_integer() else number

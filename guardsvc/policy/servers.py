@@ -117,5 +117,7 @@ def _longest_first(prefixes: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def _without_port(host: str) -> str:
+    """The host in lower case, without port and without the dot that ends a fully qualified name."""
     name, colon, port = host.rpartition(":")
-    return (name if colon and port.isdigit() else host).lower()
+    without = name if colon and (not port or (port.isascii() and port.isdigit())) else host
+    return without.lower().removesuffix(".")

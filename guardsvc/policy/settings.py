@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import AwareDatetime, Field, SerializeAsAny
+from pydantic import AwareDatetime, Field, SerializeAsAny, model_validator
 
-from guardsvc.model import Direction, FailureMode, Mode, Phase, Settings
+from guardsvc.model import Direction, FailureMode, Mode, Phase, Settings, SettingsError
 
 __all__ = [
     "ActiveSettings",
@@ -28,14 +28,17 @@ RunsOn = Phase | Literal[Direction.REQUEST, Direction.RESPONSE]
 class MatchSettings(Settings):
     """Scope of a guard. Each list is of globs (``*`` is any run of characters); all that are given must match."""
 
-    tenants: tuple[Name, ...] | None = Field(default=None, description="Tenants the guard judges.")
-    principals: tuple[Name, ...] | None = Field(default=None, description="Principals the guard judges.")
-    servers: tuple[Name, ...] | None = Field(default=None, description="Servers of `policy.servers` the guard judges.")
+    tenants: tuple[Name, ...] | None = Field(default=None, min_length=1, description="Tenants the guard judges.")
+    principals: tuple[Name, ...] | None = Field(default=None, min_length=1, description="Principals the guard judges.")
+    servers: tuple[Name, ...] | None = Field(
+        default=None, min_length=1, description="Servers of `policy.servers` the guard judges."
+    )
     tools: tuple[Name, ...] | None = Field(
         default=None,
+        min_length=1,
         description="Tools the guard judges, as their server names them; other operations are out of scope.",
     )
-    methods: tuple[Name, ...] | None = Field(default=None, description="Methods the guard judges.")
+    methods: tuple[Name, ...] | None = Field(default=None, min_length=1, description="Methods the guard judges.")
 
 
 class ActiveSettings(Settings):
@@ -43,6 +46,12 @@ class ActiveSettings(Settings):
 
     from_: AwareDatetime | None = Field(default=None, alias="from", description="First instant, inclusive.")
     until: AwareDatetime | None = Field(default=None, description="Last instant, exclusive.")
+
+    @model_validator(mode="after")
+    def _opens(self) -> Self:
+        if self.from_ is not None and self.until is not None and self.until <= self.from_:
+            raise SettingsError(("until",), "the window never opens; until must come after from")
+        return self
 
 
 class GuardEntry(Settings):

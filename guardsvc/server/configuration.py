@@ -11,15 +11,16 @@ from typing import TYPE_CHECKING, Any
 from pydantic import Field, create_model
 
 from guardsvc.config import BUILT_IN, Checker, ConfigError, Document, Problem
+from guardsvc.config.document import MAX_BYTES
 from guardsvc.guards.registry import load_registry
-from guardsvc.model import Settings
+from guardsvc.model import GuardType, Settings
 from guardsvc.policy import Policy, build_policy, policy_model
 from guardsvc.server.settings import MIB, ServiceSettings
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["Configuration", "configuration_model", "load_configuration"]
+__all__ = ["Configuration", "configuration_model", "installed_guard_types", "load_configuration"]
 
 MIN_SEAL_KEY = 16
 
@@ -41,10 +42,9 @@ class Configuration:
     policy: Policy
 
 
-@lru_cache(maxsize=1)
-def configuration_model() -> type[Settings]:
-    """The model of a whole configuration file, with the settings of every guard type installed."""
-    policy = policy_model(load_registry())
+def configuration_model(registry: Mapping[str, GuardType[Any]]) -> type[Settings]:
+    """The model of a whole configuration file, with the settings of every guard type of a registry."""
+    policy = policy_model(registry)
     return create_model(
         "Configuration",
         __base__=Settings,
@@ -57,6 +57,17 @@ def configuration_model() -> type[Settings]:
             ),
         ),
     )
+
+
+@lru_cache(maxsize=1)
+def installed_guard_types() -> tuple[Mapping[str, GuardType[Any]], type[Settings]]:
+    """The guard types installed here and the model of their configurations, the same while the process runs.
+
+    Raises:
+        GuardLoadError: an installed package's guard cannot be used.
+    """
+    registry = load_registry()
+    return registry, configuration_model(registry)
 
 
 def load_configuration(path: Path | None, overrides: Mapping[str, Mapping[str, Any]] | None = None) -> Configuration:
@@ -75,11 +86,12 @@ def load_configuration(path: Path | None, overrides: Mapping[str, Mapping[str, A
     content = b"" if path is None else _read(path)
     document = Document.parse(_default_text() if path is None else content, source)
     checker = Checker(document)
+    registry, model = installed_guard_types()
     raw = _merge(document.value, overrides or {})
-    settings: Any = checker.check(configuration_model(), raw)
+    settings: Any = checker.check(model, raw)
     checker.raise_if_any()
     _check_service(settings.service, settings.policy.integrity.max_bytes, checker)
-    policy = build_policy(settings.policy, load_registry(), checker)
+    policy = build_policy(settings.policy, registry, checker)
     checker.raise_if_any()
     if policy is None:
         raise AssertionError("a policy that was not built left no problem")
@@ -111,7 +123,8 @@ def _merge(value: Mapping[str, Any], overrides: Mapping[str, Mapping[str, Any]])
 
 def _read(path: Path) -> bytes:
     try:
-        return path.read_bytes()
+        with path.open("rb") as file:
+            return file.read(MAX_BYTES + 1)
     except OSError as error:
         raise ConfigError(str(path), (Problem("", f"cannot be read: {error.strerror}", None),)) from error
 

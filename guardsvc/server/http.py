@@ -42,7 +42,7 @@ class HttpListener:
                 web.get("/version", self._show_version),
             ]
         )
-        self._runner = web.AppRunner(app, access_log=None, handle_signals=False)
+        self._runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=1)
 
     async def start(self) -> str:
         """Listen.
@@ -55,7 +55,7 @@ class HttpListener:
         """
         host, port = self._address
         await self._runner.setup()
-        site = web.TCPSite(self._runner, host, port, shutdown_timeout=1)
+        site = web.TCPSite(self._runner, host, port)
         await site.start()
         bound = self._runner.addresses[0][1]
         return f"[{host}]:{bound}" if ":" in host else f"{host}:{bound}"

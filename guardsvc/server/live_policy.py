@@ -15,8 +15,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from guardsvc.observe import Metrics
+    from guardsvc.observe.logs import LogLevel
     from guardsvc.policy import Policy
     from guardsvc.server.configuration import Configuration
+    from guardsvc.server.settings import ServiceSettings
 
 __all__ = ["LivePolicy"]
 
@@ -34,6 +36,7 @@ class LivePolicy:
 
     def __init__(self, configuration: Configuration, load: Callable[[], Configuration], metrics: Metrics) -> None:
         self._configuration = configuration
+        self._running = configuration.service
         self._load = load
         self._metrics = metrics
         self._lock = asyncio.Lock()
@@ -43,6 +46,11 @@ class LivePolicy:
     def __call__(self) -> Policy:
         """The policy in force."""
         return self._configuration.policy
+
+    @property
+    def log_level(self) -> LogLevel:
+        """The log level of the configuration in force."""
+        return self._configuration.service.log.level
 
     async def reload(self) -> None:
         """Build the configuration from its source, off the event loop, and put it in force.
@@ -66,8 +74,9 @@ class LivePolicy:
         changed = loaded.policy.hash != before.policy.hash
         self._metrics.policy_stale.set(0)
         self._metrics.policy_reloads.labels("loaded" if changed else "unchanged").inc()
-        set_level(loaded.service.log.level)
-        if loaded.service.model_copy(update={"log": before.service.log}) != before.service:
+        if loaded.service.log.level != before.service.log.level:
+            set_level(loaded.service.log.level)
+        if _without_level(loaded.service) != _without_level(self._running):
             log.warning("restart_needed", changed="service settings other than the log level")
         if changed:
             self._metrics.policy_loaded.set(time.time())
@@ -82,3 +91,7 @@ class LivePolicy:
             source=self._configuration.source,
             problems=problems,
         )
+
+
+def _without_level(service: ServiceSettings) -> ServiceSettings:
+    return service.model_copy(update={"log": service.log.model_copy(update={"level": "info"})})

@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING
 
 import grpc
 import structlog
-from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_health.v1 import health_pb2_grpc
 from grpc_health.v1.health import SERVICE_NAME as HEALTH
-from grpc_health.v1.health import aio as health  # type: ignore[attr-defined]  # bound late
 from grpc_reflection.v1alpha import reflection
 
 import guardsvc
@@ -20,7 +19,8 @@ from guardsvc.gateways.ext_authz import ExtAuthz
 from guardsvc.gateways.seal import Seal
 from guardsvc.mcp.revisions import KNOWN_METHODS
 from guardsvc.mcp.transport import TransportKind
-from guardsvc.observe import Metrics, Recorder, set_level
+from guardsvc.observe import Metrics, Recorder, set_level, shows_debug
+from guardsvc.server.health import Health
 from guardsvc.server.http import HttpListener
 from guardsvc.server.live_policy import LivePolicy
 from guardsvc.server.watch import watch
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from guardsvc.observe.logs import LogLevel
     from guardsvc.server.configuration import Configuration
     from guardsvc.server.settings import SealSettings
 
@@ -65,10 +66,9 @@ class Service:
         self._metrics = Metrics(guardsvc.__version__)
         self._policy = LivePolicy(configuration, load, self._metrics)
         self._ready = False
-        self._debug = False
         self._ending = asyncio.Event()
         self._reloads: set[asyncio.Task[None]] = set()
-        self._health = health.HealthServicer()
+        self._health = Health((ExtAuthz.SERVICE, HEALTH))
         self._http = HttpListener(self._settings.metrics.address, self._metrics, self._policy, lambda: self._ready)
         self._grpc = grpc.aio.server(
             options=[
@@ -99,19 +99,20 @@ class Service:
         except OSError as error:
             raise ListenError(f"metrics cannot listen on {self._settings.metrics.address}: {error.strerror}") from error
         await self._grpc.start()
-        for service in ("", *services):
-            await self._health.set(service, health_pb2.HealthCheckResponse.SERVING)
         self._ready = True
         host = address.rpartition(":")[0]
         return Listening(grpc=f"{host}:{port}", metrics=http_address)
 
-    async def run_until_signal(self) -> None:
-        """Serve until SIGTERM or SIGINT; SIGHUP reloads, SIGUSR1 switches debug logs on and off."""
+    def handle_signals(self) -> None:
+        """From now on SIGTERM and SIGINT end the service, SIGHUP reloads, SIGUSR1 switches debug logs on and off."""
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._ending.set)
         loop.add_signal_handler(signal.SIGHUP, self._reload_soon)
         loop.add_signal_handler(signal.SIGUSR1, self._toggle_debug)
+
+    async def run(self) -> None:
+        """Serve until a signal ends the service; watch the configuration file meanwhile."""
         watching = (
             asyncio.create_task(watch(self._path, self._content, self._policy.reload, self._ending))
             if self._path
@@ -125,7 +126,7 @@ class Service:
     async def stop(self) -> None:
         """Stop taking decisions, finish those under way within the grace, close."""
         self._ready = False
-        await self._health.enter_graceful_shutdown()
+        self._health.end()
         await self._grpc.stop(self._settings.shutdown_grace_s)
         await self._http.stop()
         log.info("stopped")
@@ -136,9 +137,9 @@ class Service:
         task.add_done_callback(self._reloads.discard)
 
     def _toggle_debug(self) -> None:
-        self._debug = not self._debug
-        set_level("debug" if self._debug else self._settings.log.level)
-        log.info("log_level", debug=self._debug)
+        level: LogLevel = self._policy.log_level if shows_debug() else "debug"
+        set_level(level)
+        log.warning("log_level", shown=level)
 
 
 def _seal(settings: SealSettings) -> Seal:

@@ -33,7 +33,7 @@ def host_and_port(address: str) -> tuple[str, int]:
     """
     found = ADDRESS.fullmatch(address)
     if found is None or int(found[3]) > 65_535:  # noqa: PLR2004
-        raise ValueError("not host:port or [IPv6]:port with a port from 0 to 65535")
+        raise ValueError(f'"{address[:80]}" is not host:port or [IPv6]:port with a port from 0 to 65535')
     return found[1] or found[2], int(found[3])
 
 

@@ -10,7 +10,7 @@ from watchfiles import awatch
 
 if TYPE_CHECKING:
     from asyncio import Event
-    from collections.abc import Awaitable, Callable
+    from collections.abc import AsyncIterator, Awaitable, Callable
     from pathlib import Path
 
 __all__ = ["watch"]
@@ -36,14 +36,7 @@ async def watch(path: Path, content: bytes, changed: Callable[[], Awaitable[None
         stop: ends the watch.
     """
     seen: bytes | None = content
-    async for _ in awatch(
-        path.parent,
-        stop_event=stop,
-        recursive=False,
-        rust_timeout=POLL_MS,
-        yield_on_timeout=True,
-        step=20,
-    ):
+    async for _ in _occasions(path.parent, stop):
         if _content(path) == seen or (now := await _settled(path)) == seen:
             continue
         seen = now
@@ -51,6 +44,26 @@ async def watch(path: Path, content: bytes, changed: Callable[[], Awaitable[None
             log.warning("configuration_unreadable", path=str(path))
             continue
         await changed()
+
+
+async def _occasions(folder: Path, stop: Event) -> AsyncIterator[None]:
+    """When to look: something happened in the folder, or it is time to anyway.
+
+    A host may have no inotify instance left; then only the clock says when.
+    """
+    try:
+        async for _ in awatch(
+            folder, stop_event=stop, recursive=False, rust_timeout=POLL_MS, yield_on_timeout=True, step=20
+        ):
+            yield
+    except (OSError, RuntimeError) as error:
+        log.warning("watch_polls", folder=str(folder), every_s=POLL_MS / 1000, reason=str(error))
+    while not stop.is_set():
+        try:
+            async with asyncio.timeout(POLL_MS / 1000):
+                await stop.wait()
+        except TimeoutError:
+            yield
 
 
 async def _settled(path: Path) -> bytes | None:

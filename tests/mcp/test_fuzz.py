@@ -92,24 +92,19 @@ def string_texts(draw: st.DrawFn, content: st.SearchStrategy[str]) -> str:
 number_texts = st.sampled_from(
     ["0", "-0", "-0.0", "1", "1.0", "1E2", "1e-400", "2e308", "9007199254740993", "1" * 50, "NaN", "01", "1."]
 ) | st.floats(allow_nan=False, allow_infinity=False).map(repr)
-scalar_texts = (
-    number_texts | string_texts(st.text(max_size=4) | names) | st.sampled_from(["true", "false", "null"])
-)
+scalar_texts = number_texts | string_texts(st.text(max_size=4) | names) | st.sampled_from(["true", "false", "null"])
 
 
 @st.composite
 def object_texts(draw: st.DrawFn, values: st.SearchStrategy[str], keys: st.SearchStrategy[str]) -> str:
-    members = draw(
-        st.lists(st.tuples(blanks, string_texts(keys), blanks, blanks, values, blanks), max_size=4)
-    )
+    members = draw(st.lists(st.tuples(blanks, string_texts(keys), blanks, blanks, values, blanks), max_size=4))
     return "{" + ",".join("".join((*member[:3], ":", *member[3:])) for member in members) + "}"
 
 
 json_texts = st.recursive(
     scalar_texts,
     lambda values: (
-        st.lists(values, max_size=3).map(lambda items: "[" + ",".join(items) + "]")
-        | object_texts(values, names)
+        st.lists(values, max_size=3).map(lambda items: "[" + ",".join(items) + "]") | object_texts(values, names)
     ),
     max_leaves=12,
 )
@@ -121,9 +116,7 @@ def message_texts(draw: st.DrawFn) -> str:
     members = ['"jsonrpc":"2.0"']
     members += draw(st.lists(json_texts.map('"id":{}'.format) | st.just('"id":1'), max_size=1))
     members += draw(
-        st.sampled_from(
-            [[], ['"method":"tools/call"'], ['"method":"resources/read"'], ['"method":"vendor/x"']]
-        )
+        st.sampled_from([[], ['"method":"tools/call"'], ['"method":"resources/read"'], ['"method":"vendor/x"']])
     )
     for name in draw(st.lists(st.sampled_from(["params", "result", "error", "other"]), max_size=2)):
         members.append(f'"{name}":{draw(json_texts | object_texts(json_texts, names))}')

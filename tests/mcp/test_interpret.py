@@ -23,9 +23,7 @@ PING = {"jsonrpc": "2.0", "id": 1, "method": "ping"}
 BATCHES = InterpretationRules(batches=True)
 
 
-def post(
-    body: Any = PING, *fields: tuple[str, str], state: BodyState = BodyState.WHOLE, **more: Any
-) -> HttpRequest:
+def post(body: Any = PING, *fields: tuple[str, str], state: BodyState = BodyState.WHOLE, **more: Any) -> HttpRequest:
     data = body if isinstance(body, bytes) else json.dumps(body).encode()
     return HttpRequest(
         method="POST",
@@ -146,9 +144,7 @@ META_LATEST = {"_meta": {"io.modelcontextprotocol/protocolVersion": "2026-07-28"
         ("header_mismatch", [PING], [("mcp-protocol-version", "2025-03-26")] * 2, None),
     ],
 )
-def test_refused_batches(
-    code: str, body: Any, fields: list[tuple[str, str]], request_id: RequestId | None
-) -> None:
+def test_refused_batches(code: str, body: Any, fields: list[tuple[str, str]], request_id: RequestId | None) -> None:
     refusal = refusal_of(post(body, JSON, *fields), BATCHES)
     assert (refusal.code, refusal.id, refusal.batch) == (code, request_id, True)
 

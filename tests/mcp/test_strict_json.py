@@ -186,9 +186,7 @@ def test_a_laborious_body_is_accepted_soon(data: bytes) -> None:
     assert encode(decode(data)) is not None
 
 
-@pytest.mark.parametrize(
-    "value", [float("nan"), {1: 2}, (1, 2), "\ud800", b"x", {"a": {1, 2}}, {"a": [float("inf")]}]
-)
+@pytest.mark.parametrize("value", [float("nan"), {1: 2}, (1, 2), "\ud800", b"x", {"a": {1, 2}}, {"a": [float("inf")]}])
 def test_encode_takes_json_values_only(value: Any) -> None:
     with pytest.raises(ValueError, match="not a JSON value"):
         encode(value)

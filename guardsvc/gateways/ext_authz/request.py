@@ -28,11 +28,11 @@ def http_request_of(attributes: AttributeContext) -> HttpRequest:
     http = attributes.request.http
     if http.header_map.headers:
         headers = Headers(
-            (field.key, field.raw_value.decode("latin-1") if field.raw_value else field.value)
+            (field.key, field.raw_value.decode("latin-1") if field.raw_value else _as_latin_1(field.value))
             for field in http.header_map.headers
         )
     else:
-        headers = Headers(http.headers.items())
+        headers = Headers((name, _as_latin_1(value)) for name, value in http.headers.items())
     body = http.raw_body or http.body.encode()
     return HttpRequest(
         method=http.method,
@@ -42,6 +42,11 @@ def http_request_of(attributes: AttributeContext) -> HttpRequest:
         body=body,
         body_state=_body_state(attributes, headers, body),
     )
+
+
+def _as_latin_1(value: str) -> str:
+    """The text as ``raw_value`` would give it, so that both ways of passing headers show guards the same."""
+    return value if value.isascii() else value.encode().decode("latin-1")
 
 
 def _body_state(attributes: AttributeContext, headers: Headers, body: bytes) -> BodyState:

@@ -30,7 +30,12 @@ def encode(exchange: Exchange, *, denial_status: int, accept: str | None, seal: 
         denial_status: the policy's ``denials.status``.
         accept: the request's Accept header.
         seal: makes the correlation token.
+
+    Raises:
+        ValueError: a decision changes the payload, which this protocol cannot carry.
     """
+    if any(decision.applied == "modify" for decision in exchange.decisions):
+        raise ValueError("ext_authz cannot carry a changed payload")
     response = CheckResponse()
     response.status.code = PERMISSION_DENIED
     leading = exchange.leading

@@ -140,9 +140,6 @@ OBJECTS = Check("an object of objects", _DICT, _maps_to(dict))
 REFERENCE = Check("an object of type ref/prompt with a name or of type ref/resource with a uri", _DICT, _is_reference)
 ABSENT = Check("absent in this method and revision", frozenset())
 
-ANSWER_ERROR = (Member("code", INTEGER, required=True), Member("message", STRING, required=True))
-"""The members of a client's error answer."""
-
 _CURSOR = (Member("cursor", STRING),)
 _URI = (Member("uri", URI, required=True),)
 _TASK = (Member("taskId", URI, required=True),)
@@ -226,3 +223,7 @@ def _place(members: tuple[Member, ...], base: str) -> tuple[Member, ...]:
         inner = _place(member.inner, pointer)
         placed.append(msgspec.structs.replace(member, pointer=pointer, inner=inner))
     return tuple(placed)
+
+
+ANSWER_ERROR = _place((Member("code", INTEGER, required=True), Member("message", STRING, required=True)), "")
+"""The members of a client's error answer."""
