@@ -13,7 +13,7 @@ from guardsvc.config import mask
 from guardsvc.engine import fail_matrix
 from guardsvc.mcp.revisions import phase_of
 from guardsvc.mcp.transport import TransportKind
-from guardsvc.model import Caller, Direction, ErrorKind, GatewayProtocol, Kind, Operation
+from guardsvc.model import Caller, Direction, ErrorKind, GatewayProtocol, Kind, Operation, subject_kind
 from guardsvc.policy import AmbiguousServerError, Place
 from guardsvc.server.configuration import load_configuration
 
@@ -37,7 +37,8 @@ def run_explain(
     policy = load_configuration(None if config is None else Path(config)).policy
     phase = phase_of(method)
     try:
-        place = policy.servers.place(server_id=server, host="", phase=phase, subject=subject)
+        kind = subject_kind(phase, method, None)
+        place = policy.servers.place(server_id=server, host="", kind=kind, subject=subject)
     except AmbiguousServerError:
         print(f'guardsvc: "{subject}" leads to more than one server (ambiguous_server)', file=sys.stderr)
         sys.exit(ExitCode.USAGE)

@@ -9,7 +9,7 @@ from pathlib import Path
 import guardsvc
 from guardsvc.config import json_schema, reference
 from guardsvc.guards.native import NATIVE
-from guardsvc.model import REASONS, Settings
+from guardsvc.model import REASONS, Reason, Settings
 from guardsvc.observe import Metrics
 from guardsvc.server.configuration import configuration_model, installed_guard_types
 
@@ -78,7 +78,7 @@ def metrics_reference() -> str:
 def denials_reference() -> str:
     """``docs/denials.md``."""
     rows = [
-        f"| `{reason.code}` | {reason.jsonrpc} | {reason.status or '`denials.status`'} | "
+        f"| `{reason.code}` | {reason.jsonrpc} | {_status(reason)} | "
         f"{reason.status or reason.status_without_id} | {reason.text} |"
         for reason in REASONS.values()
     ]
@@ -86,13 +86,19 @@ def denials_reference() -> str:
         "# Denials\n\n"
         "A refused request is answered with a JSON-RPC error that has the request's id, so that a client raises an "
         "MCP error and keeps its connection. `error.data` holds `decision_id`, `reason` (the code below), and "
-        "`threats` where findings name any. `denials.status` of the policy is 200 by default or 403. Without an id "
+        "`threats` where findings name any; `detail` says where a message cannot be read, in the client's own member "
+        "names and never its values. `denials.status` of the policy is 200 by default or 403. Without an id "
         "to echo (a notification, a client's answer, an HTTP request without message, or an id that cannot be read "
         "in exactly one way) the status of the fourth column applies; an unreadable id is answered as `null`.\n\n"
         "A reason code of a third-party guard that is not listed counts as `access_denied` does.\n\n"
         "| reason | JSON-RPC code | HTTP status | without an id | message |\n|---|---|---|---|---|\n"
     )
     return GENERATED + head + "\n".join(rows) + "\n"
+
+
+def _status(reason: Reason) -> str:
+    status = str(reason.status or "`denials.status`")
+    return f"{status}; {reason.stateless_status} from 2026-07-28 on" if reason.stateless_status else status
 
 
 def _exposed(name: str, kind: str) -> str:

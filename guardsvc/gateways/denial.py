@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from guardsvc.mcp.revisions import is_at_least
 from guardsvc.model import Decision, Kind, Operation, reason_for
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ __all__ = ["Denial", "deny"]
 JSON = "application/json"
 EVENT_STREAM = "text/event-stream"
 MAX_THREATS = 16
+STATELESS = "2026-07-28"
 
 
 class Denial(msgspec.Struct, frozen=True, kw_only=True):
@@ -44,11 +46,10 @@ def deny(exchange: Exchange, *, status: int, accept: str | None) -> Denial:
         accept: the request's Accept header.
     """
     leading = exchange.leading
-    reason = reason_for(leading.code or "")
     errors = [error for decision in exchange.decisions if (error := _error(exchange, decision)) is not None]
     answers = _without_duplicates(errors) or [_error_without_id(leading)]
     answered = bool(errors) and exchange.id_readable
-    http_status = reason.status or (status if answered else reason.status_without_id)
+    http_status = _status(leading, status) if answered else _status_without_id(leading)
     body = msgspec.json.encode(answers if exchange.batch and answered else answers[0]).decode()
     headers = [("content-type", JSON)]
     if http_status == 200 and _reads_only_events(accept):  # noqa: PLR2004
@@ -57,6 +58,17 @@ def deny(exchange: Exchange, *, status: int, accept: str | None) -> Denial:
     if http_status == 405:  # noqa: PLR2004
         headers.append(("allow", "POST"))
     return Denial(status=http_status, headers=tuple(headers), body=body)
+
+
+def _status(decision: Decision, status: int) -> int:
+    reason = reason_for(decision.code or "")
+    stateless = reason.stateless_status if is_at_least(decision.operation.revision, STATELESS) else None
+    return reason.status or stateless or status
+
+
+def _status_without_id(decision: Decision) -> int:
+    reason = reason_for(decision.code or "")
+    return reason.status or reason.status_without_id
 
 
 def _error(exchange: Exchange, decision: Decision) -> dict[str, Any] | None:

@@ -9,7 +9,7 @@ import msgspec
 
 from guardsvc.engine import FactSources, decide, refuse
 from guardsvc.mcp import HttpRequest, Message, Refusal, interpret
-from guardsvc.model import Caller, Decision, Direction, GatewayProtocol, Kind, Operation, Phase
+from guardsvc.model import Caller, Decision, Direction, GatewayProtocol, Kind, Operation, Phase, subject_kind
 from guardsvc.policy import AmbiguousServerError, Policy
 
 if TYPE_CHECKING:
@@ -100,9 +100,8 @@ async def _judge_message(
     sources: FactSources,
 ) -> Decision:
     try:
-        place = policy.servers.place(
-            server_id=asker.server_id, host=request.host, phase=message.phase, subject=message.subject
-        )
+        kind = subject_kind(message.phase, message.method, message.payload)
+        place = policy.servers.place(server_id=asker.server_id, host=request.host, kind=kind, subject=message.subject)
     except AmbiguousServerError:
         return refuse(policy, _operation(message, request, asker), "ambiguous_server")
     operation = _operation(message, request, asker, server=place.server, servers=place.servers, subject=place.subject)

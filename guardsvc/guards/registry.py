@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from functools import cache
 from importlib.metadata import entry_points
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from guardsvc.guards.native import NATIVE
-from guardsvc.model import GuardType
+from guardsvc.model import GuardType, Settings
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -19,8 +20,11 @@ ENTRY_POINT_GROUP = "guardsvc.guards"
 """Entry points of this group name a ``GuardType`` object; the entry point's name is not used."""
 
 
+NAME = re.compile(r"[a-z][a-z0-9_]{0,63}")
+
+
 class GuardLoadError(Exception):
-    """An installed package's guard cannot be used: it does not load, is no GuardType, or takes another's name."""
+    """An installed package's guard cannot be used: it does not load, is no right GuardType, or takes another's name."""
 
 
 @cache
@@ -37,10 +41,14 @@ def load_registry() -> Mapping[str, GuardType[Any]]:
         origin = f"entry point {point.name!r} of package {package!r}"
         try:
             guard_type = point.load()
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             raise GuardLoadError(f"{origin} does not load: {type(error).__name__}: {error}") from error
         if not isinstance(guard_type, GuardType):
             raise GuardLoadError(f"{origin} is a {type(guard_type).__name__}, not a guardsvc.model.GuardType")
+        if not NAME.fullmatch(guard_type.name):
+            raise GuardLoadError(f"{origin} has the name {guard_type.name!r}, which is not snake_case")
+        if not issubclass(guard_type.settings, Settings):
+            raise GuardLoadError(f"{origin} has settings that are no guardsvc.model.Settings")
         if guard_type.name in types:
             raise GuardLoadError(f"{origin} takes the name {guard_type.name!r}, which another guard type has")
         types[guard_type.name] = guard_type

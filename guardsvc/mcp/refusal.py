@@ -18,7 +18,7 @@ class Refusal(Exception):
 
     Attributes:
         code: a key of ``guardsvc.model.REASONS``.
-        detail: what and where, for operators only; of bounded length and plain ASCII.
+        detail: what and where, of bounded length and plain ASCII; it names members and counts, never values.
         kind: what the message is, None where that cannot be told.
         method: its method, empty where it has none or it is not readable.
         id: its id, None where it has none or it can be read in more than one way.

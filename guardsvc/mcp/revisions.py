@@ -115,7 +115,8 @@ _METHODS = {
         | {"server/discover", "subscriptions/listen", "tasks/cancel", "tasks/get", "tasks/update"},
         notifications=frozenset({"notifications/cancelled"}),
         server_requests=frozenset(),
-        server_notifications=_SERVER_NOTIFICATIONS | {"notifications/subscriptions/acknowledged"},
+        server_notifications=_SERVER_NOTIFICATIONS
+        | {"notifications/subscriptions/acknowledged", "notifications/tasks"},
     ),
 }
 

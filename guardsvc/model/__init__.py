@@ -19,19 +19,10 @@ from guardsvc.model.guard import (
     Tier,
 )
 from guardsvc.model.headers import Headers
-from guardsvc.model.operation import (
-    PHASES,
-    REQUEST_PHASES,
-    RESPONSE_PHASES,
-    Caller,
-    Direction,
-    GatewayProtocol,
-    Kind,
-    Operation,
-    Phase,
-    RequestId,
-)
+from guardsvc.model.operation import Caller, GatewayProtocol, Kind, Operation, RequestId
+from guardsvc.model.phase import PHASES, REQUEST_PHASES, RESPONSE_PHASES, Direction, Phase
 from guardsvc.model.reasons import REASONS, Reason, reason_for
+from guardsvc.model.subject import SubjectKind, subject_kind
 from guardsvc.model.verdict import ALLOW, Allow, Deny, Finding, Modify, Pending, Severity, Verdict
 
 __all__ = [
@@ -68,7 +59,9 @@ __all__ = [
     "Settings",
     "SettingsError",
     "Severity",
+    "SubjectKind",
     "Tier",
     "Verdict",
     "reason_for",
+    "subject_kind",
 ]

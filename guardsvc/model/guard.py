@@ -9,7 +9,8 @@ from typing import Any, Generic, Protocol, TypeVar
 
 from pydantic import BaseModel, ConfigDict
 
-from guardsvc.model.operation import REQUEST_PHASES, Operation, Phase
+from guardsvc.model.operation import Operation
+from guardsvc.model.phase import Direction, Phase
 from guardsvc.model.verdict import Verdict
 
 __all__ = [
@@ -133,7 +134,8 @@ class GuardType(Generic[S]):
         name: the ``type`` of configurations, metrics, audit and docs.
         settings: model of the ``settings`` block.
         build: makes a guard of checked settings. Raises SettingsError for what the model cannot express.
-        phases: where the guard runs unless the configuration says otherwise with ``runs_on``.
+        runs_on: where the guard runs unless the configuration says otherwise: phases of both directions, or
+            a whole direction.
         tier: native unless the guard leaves the process or the interpreter.
         facts: names of the facts it needs.
         summary: one sentence for ``explain`` and the reference.
@@ -142,7 +144,7 @@ class GuardType(Generic[S]):
     name: str
     settings: type[S]
     build: Callable[[S, GuardContext], Guard]
-    phases: frozenset[Phase] = REQUEST_PHASES
+    runs_on: frozenset[Phase | Direction] = frozenset({Direction.REQUEST})
     tier: Tier = Tier.NATIVE
     facts: tuple[str, ...] = ()
     summary: str = ""

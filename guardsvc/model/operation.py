@@ -8,19 +8,10 @@ from typing import Any
 import msgspec
 
 from guardsvc.model.headers import Headers
+from guardsvc.model.phase import Direction, Phase
+from guardsvc.model.subject import SubjectKind, subject_kind
 
-__all__ = [
-    "PHASES",
-    "REQUEST_PHASES",
-    "RESPONSE_PHASES",
-    "Caller",
-    "Direction",
-    "GatewayProtocol",
-    "Kind",
-    "Operation",
-    "Phase",
-    "RequestId",
-]
+__all__ = ["Caller", "GatewayProtocol", "Kind", "Operation", "RequestId"]
 
 RequestId = str | int
 
@@ -33,39 +24,6 @@ class GatewayProtocol(StrEnum):
     EXT_MCP = "ext_mcp"
     GUARD_SERVICE = "guard_service"
     CLI = "cli"
-
-
-class Direction(StrEnum):
-    """Which way the message travels: from the client to the server, or back."""
-
-    REQUEST = "request"
-    RESPONSE = "response"
-
-
-class Phase(StrEnum):
-    """The point of an MCP exchange at which guards look."""
-
-    TOOLS_LIST = "tools_list"
-    TOOL_INVOKE = "tool_invoke"
-    TOOL_RESULT = "tool_result"
-    PROMPTS_LIST = "prompts_list"
-    PROMPT_GET = "prompt_get"
-    PROMPT_RESULT = "prompt_result"
-    RESOURCES_LIST = "resources_list"
-    RESOURCE_READ = "resource_read"
-    RESOURCE_RESULT = "resource_result"
-    INPUT_REQUEST = "input_request"
-    INPUT_RESPONSE = "input_response"
-    CONNECTION = "connection"
-    OTHER = "other"
-
-
-PHASES = frozenset(Phase)
-
-_RESPONSE_ONLY = frozenset({Phase.TOOL_RESULT, Phase.PROMPT_RESULT, Phase.RESOURCE_RESULT, Phase.INPUT_REQUEST})
-_REQUEST_ONLY = frozenset({Phase.TOOL_INVOKE, Phase.PROMPT_GET, Phase.RESOURCE_READ, Phase.INPUT_RESPONSE})
-REQUEST_PHASES = PHASES - _RESPONSE_ONLY
-RESPONSE_PHASES = PHASES - _REQUEST_ONLY
 
 
 class Kind(StrEnum):
@@ -132,3 +90,8 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
     revision: str = ""
     http_method: str = ""
     path: str = ""
+
+    @property
+    def subject_kind(self) -> SubjectKind | None:
+        """What the subject names, None where there is none."""
+        return subject_kind(self.phase, self.method, self.payload)

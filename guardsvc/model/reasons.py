@@ -31,6 +31,7 @@ class Reason(msgspec.Struct, frozen=True):
         text: kind of refusal, the default ``error.message``.
         status: HTTP status fixed by a specification, or None where the policy's
             ``denials.status`` (200 or 403) applies.
+        stateless_status: HTTP status that MCP 2026-07-28 and later fix, or None.
         status_without_id: HTTP status where no id can be echoed: the message has none
             (notification, client result, transport request) or it cannot be read in exactly one way.
     """
@@ -40,6 +41,7 @@ class Reason(msgspec.Struct, frozen=True):
     text: str
     status: int | None = None
     status_without_id: int = 400
+    stateless_status: int | None = None
 
 
 _ROWS = (
@@ -71,8 +73,13 @@ _ROWS = (
     # Protocol compliance.
     Reason("header_missing", _HEADER_MISMATCH, "A required header is missing.", status=400),
     Reason("unsupported_version", _UNSUPPORTED_VERSION, "Unsupported protocol version", status=400),
-    Reason("unknown_method", _METHOD_NOT_FOUND, "The method is not known."),
-    Reason("method_not_allowed", _METHOD_NOT_FOUND, "The method is not part of the protocol revision."),
+    Reason("unknown_method", _METHOD_NOT_FOUND, "The method is not known.", stateless_status=404),
+    Reason(
+        "method_not_allowed",
+        _METHOD_NOT_FOUND,
+        "The method is not part of the protocol revision.",
+        stateless_status=404,
+    ),
     Reason("kind_not_allowed", _INVALID_REQUEST, "A message of this kind is not part of the protocol revision."),
     Reason("invalid_params", _INVALID_PARAMS, "The params have not the shape of the method."),
     Reason("invalid_header", _INVALID_REQUEST, "A header has not the form the protocol asks for."),

@@ -139,7 +139,7 @@ def _bind(
         failure_mode=entry.failure_mode,
         timeout=entry.timeout_ms / 1000,
         mode=entry.mode,
-        points=_points(entry.runs_on or sorted(guard_type.phases)),
+        points=_points(entry.runs_on or guard_type.runs_on),
         scope=Scope.compile(entry.match),
         window=Window.compile(entry.active),
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from guardsvc.model import Globs, Operation, Phase
+from guardsvc.model import Globs, Operation, SubjectKind
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -13,8 +13,6 @@ if TYPE_CHECKING:
     from guardsvc.policy.settings import ActiveSettings, MatchSettings
 
 __all__ = ["Scope", "Window"]
-
-TOOL_PHASES = frozenset({Phase.TOOL_INVOKE, Phase.TOOL_RESULT})
 
 
 @dataclass(frozen=True)
@@ -40,7 +38,10 @@ class Scope:
             and (self.tenants is None or self.tenants.match(operation.caller.tenant))
             and (self.principals is None or self.principals.match(operation.caller.principal))
             and (self.servers is None or any(map(self.servers.match, operation.servers)))
-            and (self.tools is None or (operation.phase in TOOL_PHASES and self.tools.match(operation.subject)))
+            and (
+                self.tools is None
+                or (operation.subject_kind is SubjectKind.TOOL and self.tools.match(operation.subject))
+            )
         )
 
 

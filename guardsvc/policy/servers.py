@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from guardsvc.model import Globs, Phase
+from guardsvc.model import Globs, SubjectKind
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     from guardsvc.policy.settings import ServerSettings
 
 __all__ = ["AmbiguousServerError", "Place", "ServerTable"]
-
-_RESOURCE_PHASES = frozenset({Phase.RESOURCE_READ, Phase.RESOURCE_RESULT})
 
 
 class AmbiguousServerError(Exception):
@@ -64,7 +62,7 @@ class ServerTable:
         )
         self.names = frozenset(servers)
 
-    def place(self, *, server_id: str | None, host: str, phase: Phase, subject: str | None) -> Place:
+    def place(self, *, server_id: str | None, host: str, kind: SubjectKind | None, subject: str | None) -> Place:
         """Find the server and the server's own name of the subject.
 
         The gateway's id counts first, then the host, then the prefix alone. An id that the policy
@@ -73,7 +71,7 @@ class ServerTable:
         Args:
             server_id: what the gateway calls the server, if it says so.
             host: host of the request, with or without port.
-            phase: phase of the operation; tells names from URIs.
+            kind: what the subject names.
             subject: tool name, prompt name or URI as the gateway shows it.
 
         Raises:
@@ -82,7 +80,7 @@ class ServerTable:
         candidates = self._candidates(server_id, host)
         if subject is None:
             return _reaching(candidates, None)
-        uri = phase in _RESOURCE_PHASES
+        uri = kind is SubjectKind.RESOURCE
         owners = [
             (server, prefix)
             for server in (candidates or (() if server_id else self._servers))

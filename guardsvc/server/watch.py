@@ -21,6 +21,8 @@ POLL_MS = 2_000
 """How often to look even when the file system reports nothing; network file systems do not."""
 SETTLING = 0.1
 """Seconds in which the content must not change: a file in the middle of being written may be valid and say less."""
+MAX_SETTLINGS = 50
+"""How often to wait for that."""
 
 
 async def watch(path: Path, content: bytes, changed: Callable[[], Awaitable[None]], stop: Event) -> None:
@@ -67,13 +69,14 @@ async def _occasions(folder: Path, stop: Event) -> AsyncIterator[None]:
 
 
 async def _settled(path: Path) -> bytes | None:
-    before = _content(path)
-    while True:
+    now = _content(path)
+    for _ in range(MAX_SETTLINGS):
+        before = now
         await asyncio.sleep(SETTLING)
         now = _content(path)
         if now == before:
-            return now
-        before = now
+            break
+    return now
 
 
 def _content(path: Path) -> bytes | None:

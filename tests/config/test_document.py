@@ -130,9 +130,7 @@ def test_escapes_beyond_unicode_are_refused(text: str) -> None:
         Document.parse(text, "p.yaml")
 
 
-@pytest.mark.parametrize(
-    "text", ["[" * (1 << 20), "- " * (1 << 19), BILLION_LAUGHS, "{" * 1000, "? " * (1 << 19)]
-)
+@pytest.mark.parametrize("text", ["[" * (1 << 20), "- " * (1 << 19), BILLION_LAUGHS, "{" * 1000, "? " * (1 << 19)])
 def test_a_hostile_document_costs_little(text: str) -> None:
     started = time.perf_counter()
     with pytest.raises(ConfigError):

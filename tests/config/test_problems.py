@@ -24,9 +24,7 @@ def test_a_path_reads_as_a_person_writes_it(path: Path, text: str) -> None:
 
 def test_a_problem_names_place_message_and_line() -> None:
     message = '"open" is not one of fail_closed, fail_open'
-    assert (
-        str(Problem("guards[2].failure_mode", message, 14)) == f"guards[2].failure_mode: {message} (line 14)"
-    )
+    assert str(Problem("guards[2].failure_mode", message, 14)) == f"guards[2].failure_mode: {message} (line 14)"
     assert str(Problem("guards[2].failure_mode", message)) == f"guards[2].failure_mode: {message}"
     assert str(Problem("", "not YAML", 1)) == "not YAML (line 1)"
 

@@ -57,9 +57,7 @@ class Policy(Settings):
     """What is decided."""
 
     name: str = Field("p", min_length=1, max_length=8, description="Its name.")
-    guards: tuple[Annotated[Http | Wasm, Field(discriminator="type")], ...] = Field(
-        (), description="The chain."
-    )
+    guards: tuple[Annotated[Http | Wasm, Field(discriminator="type")], ...] = Field((), description="The chain.")
     parts: frozenset[Part] = Field(frozenset(Part), description="Where.")
     mode: Literal["on", "off"] = "on"
     match: Match = Field(Match(), description="Scope.")

@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import inspect
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from time import perf_counter
 from typing import Any
 
 from guardsvc.engine import FactSource, decide
-from guardsvc.mcp import InterpretationRules, Limits, TransportKind
+from guardsvc.mcp import InterpretationRules, TransportKind
 from guardsvc.model import (
     ALLOW,
     PHASES,
@@ -104,6 +105,19 @@ def busy(seconds: float, answer: Any = ALLOW) -> Callable[[Operation], Any]:
         while perf_counter() < end:
             pass
         return answer
+
+    return evaluate
+
+
+def stubborn(release: asyncio.Event) -> Callable[[Operation], Any]:
+    """Goes on whenever it is cancelled, until it is released or two seconds have passed."""
+
+    async def evaluate(_operation: Operation) -> Any:
+        end = perf_counter() + 2
+        while not release.is_set() and perf_counter() < end:
+            with suppress(asyncio.CancelledError, TimeoutError):
+                await asyncio.wait_for(release.wait(), end - perf_counter())
+        return ALLOW
 
     return evaluate
 

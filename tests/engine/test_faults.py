@@ -73,33 +73,32 @@ async def _answer() -> Any:
     return ALLOW
 
 
-@pytest.mark.parametrize(
-    "answer",
-    [
-        None,
-        True,
-        "allow",
-        {"verdict": "allow"},
-        Allow,
-        Deny(code="Not Snake", message=""),
-        Deny(code="", message=""),
-        Deny(code="a\n", message=""),
-        Deny(code="a" * 65, message=""),
-        Deny(code=7, message=""),  # type: ignore[arg-type]
-        Deny(code="x", message=None),  # type: ignore[arg-type]
-        Deny(code="x", message="\ud800"),
-        Deny(code="x", message="", details=["x"]),  # type: ignore[arg-type]
-        Deny(code="x", message="", details={"x": object()}),
-        Deny(code="x", message="", details={"x": "\udc00"}),
-        Deny(code="x", message="", findings=("x",)),  # type: ignore[arg-type]
-        Pending(approval=object(), message=""),  # type: ignore[arg-type]
-        Pending(approval="x", message=b"x"),  # type: ignore[arg-type]
-        Allow(findings=5),  # type: ignore[arg-type]
-        Allow(findings=({},)),  # type: ignore[arg-type]
-        Modify(payload={"name": "read"}, findings=(None,)),  # type: ignore[arg-type]
-    ],
-    ids=repr,
-)
+NO_VERDICTS: dict[str, Any] = {
+    "none": None,
+    "true": True,
+    "text": "allow",
+    "object": {"verdict": "allow"},
+    "the class": Allow,
+    "code of two words": Deny(code="Not Snake", message=""),
+    "no code": Deny(code="", message=""),
+    "code with a line end": Deny(code="a\n", message=""),
+    "long code": Deny(code="a" * 65, message=""),
+    "code of another type": Deny(code=7, message=""),  # type: ignore[arg-type]
+    "no message": Deny(code="x", message=None),  # type: ignore[arg-type]
+    "message with half a surrogate pair": Deny(code="x", message="\ud800"),
+    "details in a list": Deny(code="x", message="", details=["x"]),  # type: ignore[arg-type]
+    "details that are not JSON": Deny(code="x", message="", details={"x": object()}),
+    "details with half a surrogate pair": Deny(code="x", message="", details={"x": "\udc00"}),
+    "findings of a denial": Deny(code="x", message="", findings=("x",)),  # type: ignore[arg-type]
+    "approval of another type": Pending(approval=object(), message=""),  # type: ignore[arg-type]
+    "message of bytes": Pending(approval="x", message=b"x"),  # type: ignore[arg-type]
+    "findings of an allow": Allow(findings=5),  # type: ignore[arg-type]
+    "findings of other types": Allow(findings=({},)),  # type: ignore[arg-type]
+    "findings of a modification": Modify(payload={"name": "read"}, findings=(None,)),  # type: ignore[arg-type]
+}
+
+
+@pytest.mark.parametrize("answer", NO_VERDICTS.values(), ids=NO_VERDICTS)
 @pytest.mark.parametrize("kind", [guard, hook])
 async def test_an_answer_that_is_no_verdict_is_a_bad_answer(kind: Any, answer: Any) -> None:
     given = (lambda _operation: answer) if inspect.isclass(answer) else answer

@@ -21,6 +21,7 @@ from guardsvc.model import (
     Mode,
     Modify,
     Operation,
+    Pending,
     Phase,
 )
 from guardsvc.policy.settings import ServerSettings
@@ -70,7 +71,7 @@ async def test_a_request_is_one_operation_with_everything_about_it() -> None:
     ("http", "code", "kind", "request_id", "readable"),
     [
         (post(b"{"), "invalid_json", Kind.REQUEST, None, False),
-        (post(request(), state := ("content-encoding", "gzip")), "content_encoding", Kind.REQUEST, None, False),
+        (post(request(), ("content-encoding", "gzip")), "content_encoding", Kind.REQUEST, None, False),
         (post(request(), body_state=BodyState.PARTIAL), "partial_body", Kind.REQUEST, None, False),
         (post(request(), ("mcp-method", "tools/list")), "header_mismatch", Kind.REQUEST, 1, True),
         (post(request(request_id=None)), "bad_id", Kind.REQUEST, None, False),
@@ -84,7 +85,6 @@ async def test_a_request_is_one_operation_with_everything_about_it() -> None:
 async def test_what_cannot_be_read_in_one_way_is_refused_without_asking_guards(
     http: Any, code: str, kind: Kind, request_id: Any, *, readable: bool
 ) -> None:
-    assert state
     never = guard("never", raises(AssertionError()), failure_mode=FailureMode.FAIL_OPEN)
     exchange = await judged(policy(never, default="allow"), http)
     (decision,) = exchange.decisions
@@ -163,8 +163,6 @@ async def test_a_modification_passes_only_where_the_protocol_carries_it(*, can_m
 
 
 async def test_a_pending_decision_keeps_the_request_from_passing() -> None:
-    from guardsvc.model import Pending
-
     exchange = await judged(policy(guard("g", Pending(approval="t", message=""))), request())
     assert exchange.refusal is exchange.decisions[0]
 

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import json
 import logging
-import warnings
 from typing import TYPE_CHECKING, Any
 
 import pytest
 import structlog
 
-from guardsvc.model import Caller, ErrorKind, Mode
+from guardsvc.model import Caller, ErrorKind, Finding, Mode, Severity
 from guardsvc.observe import Metrics, Recorder, configure_logging, set_level, shows_debug
 from tests.observe.decisions import decision, operation, outcome
 
@@ -33,12 +32,11 @@ def _logging() -> Iterator[None]:
 @pytest.fixture
 def record(capsys: pytest.CaptureFixture[str]) -> Callable[..., list[dict[str, Any]]]:
     """Record a decision and give the log lines it left."""
-    configure_logging("info", "json")
-    recorder = Recorder(Metrics("0", process=False), {"tools/call"})
 
     def run(*args: Any, **more: Any) -> list[dict[str, Any]]:
-        recorder.record(decision(*args, **more))
-        out, err = capsys.readouterr(); print(err)
+        configure_logging("info", "json")
+        Recorder(Metrics("0", process=False), {"tools/call"}).record(decision(*args, **more))
+        out, err = capsys.readouterr()
         assert out == ""
         return [json.loads(line) for line in err.split("\n") if line]
 
@@ -46,7 +44,8 @@ def record(capsys: pytest.CaptureFixture[str]) -> Callable[..., list[dict[str, A
 
 
 def test_a_refusal_is_one_line(record: Callable[..., list[dict[str, Any]]]) -> None:
-    (line,) = record("deny", outcome(verdict="deny", code="access_denied"))
+    found = Finding(rule="only search", severity=Severity.INFO)
+    (line,) = record("deny", outcome(verdict="deny", code="access_denied", findings=(found,)))
 
     assert line.pop("timestamp").endswith("Z")
     assert line == {
@@ -57,6 +56,7 @@ def test_a_refusal_is_one_line(record: Callable[..., list[dict[str, Any]]]) -> N
         "applied": "deny",
         "reason": "access_denied",
         "guard": "list",
+        "rules": ["only search"],
         "protocol": "ext_authz",
         "phase": "tool_invoke",
         "method": "tools/call",
@@ -95,25 +95,32 @@ def test_an_allow_in_spite_of_a_failed_guard_is_logged(record: Callable[..., lis
 def test_hostile_values_stay_inside_their_line(record: Callable[..., list[dict[str, Any]]]) -> None:
     (line,) = record(
         "deny",
-        outcome(verdict="deny", error=ErrorKind.EXCEPTION, message=HOSTILE),
+        outcome(
+            verdict="deny",
+            error=ErrorKind.EXCEPTION,
+            message=HOSTILE,
+            findings=(Finding(rule=HOSTILE, severity=Severity.HIGH),),
+        ),
         operation=operation(method=HOSTILE, subject=HOSTILE, caller=Caller(tenant=HOSTILE, principal=HOSTILE)),
         details={"detail": HOSTILE},
     )
 
     assert [line[key] for key in ("method", "subject", "tenant", "principal", "detail")] == [HOSTILE] * 5
     assert line["failed"] == {"list": f"exception: {HOSTILE}"}
+    assert line["rules"] == [HOSTILE]
 
 
 def test_long_hostile_values_are_cut(record: Callable[..., list[dict[str, Any]]]) -> None:
     long = "x" * 1_000_000
+    findings = tuple(Finding(rule=long, severity=Severity.HIGH) for _ in range(1_000))
     (line,) = record(
         "deny",
-        outcome(verdict="deny", error=ErrorKind.EXCEPTION, message=long),
+        outcome(verdict="deny", error=ErrorKind.EXCEPTION, message=long, findings=findings),
         operation=operation(method=long, subject=long, caller=Caller(tenant=long, principal=long)),
         details={"detail": long},
     )
 
-    assert len(json.dumps(line)) < 3_000
+    assert len(json.dumps(line)) < 10_000
     assert line["subject"] == "x" * 256 + "…"
 
 
@@ -167,13 +174,11 @@ def test_libraries_are_quiet_below_warning_unless_debugging(capsys: pytest.Captu
 
 def test_exceptions_are_part_of_the_line(capsys: pytest.CaptureFixture[str]) -> None:
     configure_logging("info", "json")
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        try:
-            raise KeyError(HOSTILE)
-        except KeyError:
-            structlog.get_logger("guardsvc.test").exception("failed")
-            logging.getLogger("guardsvc.test").exception("failed")
+    try:
+        dict[str, str]()[HOSTILE]
+    except KeyError:
+        structlog.get_logger("guardsvc.test").exception("failed")
+        logging.getLogger("guardsvc.test").exception("failed")
 
     ours, standard = (json.loads(line) for line in capsys.readouterr().err.splitlines())
     for line in (ours, standard):

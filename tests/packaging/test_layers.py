@@ -135,8 +135,6 @@ def test_import_upwards_is_found(source: str) -> None:
 
 
 def test_imports_of_the_same_package_and_of_others_are_no_violation() -> None:
-    source = (
-        "import os\nfrom . import registry\nfrom guardsvc import __version__\nfrom guardsvc.model import Deny"
-    )
+    source = "import os\nfrom . import registry\nfrom guardsvc import __version__\nfrom guardsvc.model import Deny"
 
     assert violations(source, "guardsvc.guards.access", "guardsvc.guards") == []

@@ -10,7 +10,6 @@ import pytest
 from guardsvc.config import Checker, ConfigError, Document
 from guardsvc.model import (
     ALLOW,
-    REQUEST_PHASES,
     Caller,
     Direction,
     Facts,
@@ -52,13 +51,13 @@ def build_native(settings: NativeSettings, context: GuardContext) -> Built:
     return Built(settings, context)
 
 
-NATIVE = GuardType(name="native_guard", settings=NativeSettings, build=build_native, phases=REQUEST_PHASES)
+NATIVE = GuardType(name="native_guard", settings=NativeSettings, build=build_native)
 REMOTE = GuardType(
     name="remote",
     settings=RemoteSettings,
     build=Built,
     tier=Tier.HTTP,
-    phases=frozenset({Phase.TOOL_RESULT, Phase.TOOLS_LIST}),
+    runs_on=frozenset({Phase.TOOL_RESULT, Phase.TOOLS_LIST}),
 )
 REGISTRY = {guard_type.name: guard_type for guard_type in (NATIVE, REMOTE)}
 

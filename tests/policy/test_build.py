@@ -116,6 +116,11 @@ def test_runs_on_names_phases_and_directions_and_the_type_knows_better_than_noth
             assert bool(policy.chain(direction, phase)) is ((direction, phase) in points)
 
 
+def test_a_type_that_names_no_phases_runs_on_requests() -> None:
+    (bound,) = build("policy: {guards: [{type: native_guard}]}").guards
+    assert bound.points == {(REQUEST, phase) for phase in REQUEST_PHASES}
+
+
 def test_steps_are_priorities_in_order_with_native_guards_before_the_others() -> None:
     policy = build(
         """

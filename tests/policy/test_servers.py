@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from guardsvc.model import Phase
+from guardsvc.model import SubjectKind
 from guardsvc.policy import AmbiguousServerError, Place, ServerTable
 from tests.policy.built import build
 
@@ -28,9 +28,13 @@ def only(server: str, subject: str | None) -> Place:
 
 
 def place(
-    subject: str | None = None, *, server_id: str | None = None, host: str = "", phase: Phase = Phase.TOOL_INVOKE
+    subject: str | None = None,
+    *,
+    server_id: str | None = None,
+    host: str = "",
+    kind: SubjectKind | None = SubjectKind.TOOL,
 ) -> Place:
-    return TABLE.place(server_id=server_id, host=host, phase=phase, subject=subject)
+    return TABLE.place(server_id=server_id, host=host, kind=kind, subject=subject)
 
 
 @pytest.mark.parametrize(
@@ -83,25 +87,25 @@ def test_an_id_counts_before_the_host_and_an_unknown_one_is_an_unknown_server() 
 
 
 @pytest.mark.parametrize(
-    ("subject", "phase", "expected"),
+    ("subject", "kind", "expected"),
     [
-        ("files_read", Phase.TOOL_INVOKE, only("files", "read")),
-        ("files_read", Phase.PROMPT_GET, only("files", "read")),
-        ("files_read", Phase.TOOL_RESULT, only("files", "read")),
-        ("files_old_read", Phase.TOOL_INVOKE, only("files", "read")),
-        ("files_files_read", Phase.TOOL_INVOKE, only("files", "files_read")),
-        ("m_send", Phase.TOOL_INVOKE, only("mail", "send")),
-        ("files_", Phase.TOOL_INVOKE, Place(None, (), "files_")),
-        ("Files_read", Phase.TOOL_INVOKE, Place(None, (), "Files_read")),
-        ("read", Phase.TOOL_INVOKE, Place(None, (), "read")),
-        ("files_read", Phase.RESOURCE_READ, Place(None, (), "files_read")),
-        ("files+note://1", Phase.RESOURCE_READ, only("files", "note://1")),
-        ("files+note://1", Phase.RESOURCE_RESULT, only("files", "note://1")),
-        ("files+note://1", Phase.TOOL_INVOKE, Place(None, (), "files+note://1")),
+        ("files_read", SubjectKind.TOOL, only("files", "read")),
+        ("files_read", SubjectKind.PROMPT, only("files", "read")),
+        ("files_old_read", SubjectKind.TOOL, only("files", "read")),
+        ("files_files_read", SubjectKind.TOOL, only("files", "files_read")),
+        ("m_send", SubjectKind.TOOL, only("mail", "send")),
+        ("files_", SubjectKind.TOOL, Place(None, (), "files_")),
+        ("Files_read", SubjectKind.TOOL, Place(None, (), "Files_read")),
+        ("read", SubjectKind.TOOL, Place(None, (), "read")),
+        ("files_read", SubjectKind.RESOURCE, Place(None, (), "files_read")),
+        ("files+note://1", SubjectKind.RESOURCE, only("files", "note://1")),
+        ("files+note://1", SubjectKind.TOOL, Place(None, (), "files+note://1")),
     ],
 )
-def test_a_prefix_alone_leads_to_its_server_and_is_taken_off_once(subject: str, phase: Phase, expected: Place) -> None:
-    assert place(subject, phase=phase) == expected
+def test_a_prefix_alone_leads_to_its_server_and_is_taken_off_once(
+    subject: str, kind: SubjectKind, expected: Place
+) -> None:
+    assert place(subject, kind=kind) == expected
 
 
 def test_of_one_servers_prefixes_the_longest_is_taken_off() -> None:
@@ -132,12 +136,12 @@ def test_several_candidates_own_no_name_without_a_prefix() -> None:
 
 
 def test_what_has_no_subject_may_reach_every_candidate() -> None:
-    assert place(server_id="shared", phase=Phase.TOOLS_LIST) == Place(None, ("mail", "chat"), None)
-    assert place(host="plain.example", phase=Phase.CONNECTION) == only("plain", None)
+    assert place(server_id="shared", kind=None) == Place(None, ("mail", "chat"), None)
+    assert place(host="plain.example", kind=None) == only("plain", None)
     assert place() == NOWHERE
 
 
 def test_a_policy_without_servers_knows_none() -> None:
     table = build("policy: {}").servers
     assert table.names == frozenset()
-    assert table.place(server_id=None, host="h", phase=Phase.TOOL_INVOKE, subject="x") == Place(None, (), "x")
+    assert table.place(server_id=None, host="h", kind=SubjectKind.TOOL, subject="x") == Place(None, (), "x")

@@ -121,7 +121,7 @@ def test_a_client_that_watches_health_does_not_hold_the_end_up(tmp_path: Path) -
     assert gate.exists()
 
 
-def test_a_signal_before_the_service_is_ready_ends_it_in_order(tmp_path: Path) -> None:
+def test_a_second_signal_changes_nothing(tmp_path: Path) -> None:
     with launched(tmp_path, *ANYWHERE) as running:
         running.wait_for_log("ready")
         running.signal(signal.SIGTERM)

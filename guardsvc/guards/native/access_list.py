@@ -17,10 +17,10 @@ from guardsvc.model import (
     GuardContext,
     GuardType,
     Operation,
-    Phase,
     Settings,
     SettingsError,
     Severity,
+    SubjectKind,
     Verdict,
     reason_for,
 )
@@ -50,23 +50,6 @@ METHOD_GROUPS = {
     ),
     "@list": ("tools/list", "prompts/list", "resources/list", "resources/templates/list"),
 }
-
-SubjectKind = Literal["tools", "resources", "prompts"]
-
-SUBJECTS_BY_PHASE: dict[Phase, SubjectKind] = {
-    Phase.TOOL_INVOKE: "tools",
-    Phase.TOOL_RESULT: "tools",
-    Phase.RESOURCE_READ: "resources",
-    Phase.RESOURCE_RESULT: "resources",
-    Phase.PROMPT_GET: "prompts",
-    Phase.PROMPT_RESULT: "prompts",
-}
-SUBJECTS_BY_METHOD: dict[str, SubjectKind] = {
-    "tools/call": "tools",
-    "resources/read": "resources",
-    "prompts/get": "prompts",
-}
-"""For the input that a server asks for and a client gives while a call, a read or a get is under way."""
 
 
 class Rule(Settings):
@@ -131,7 +114,7 @@ class AccessList:
         del facts
         if self._deny_unknown and not operation.servers:
             return self._unknown
-        kind = _subject_kind(operation)
+        kind = operation.subject_kind
         for rule in self._rules:
             if rule.matches(operation, kind):
                 return rule.verdict
@@ -173,9 +156,9 @@ class _CompiledRule(msgspec.Struct, frozen=True, kw_only=True):
 def _compile(rule: Rule, index: int, context: GuardContext) -> _CompiledRule:
     _check_servers(rule.servers or (), index, context)
     subjects: tuple[tuple[SubjectKind, tuple[str, ...] | None], ...] = (
-        ("tools", rule.tools),
-        ("resources", rule.resources),
-        ("prompts", rule.prompts),
+        (SubjectKind.TOOL, rule.tools),
+        (SubjectKind.RESOURCE, rule.resources),
+        (SubjectKind.PROMPT, rule.prompts),
     )
     return _CompiledRule(
         verdict=_verdict(rule.action, rule.id or f"rules[{index}]"),
@@ -194,20 +177,6 @@ def _method(operation: Operation) -> str:
     if operation.method or operation.direction is Direction.RESPONSE:
         return operation.method
     return CLIENT_RESULT
-
-
-def _subject_kind(operation: Operation) -> SubjectKind | None:
-    kind = SUBJECTS_BY_PHASE.get(operation.phase) or SUBJECTS_BY_METHOD.get(operation.method)
-    if kind is not None or operation.method != "completion/complete":
-        return kind
-    reference = operation.payload.get("ref") if type(operation.payload) is dict else None
-    match reference:
-        case {"type": "ref/prompt"}:
-            return "prompts"
-        case {"type": "ref/resource"}:
-            return "resources"
-        case _:
-            return None
 
 
 def _globs(names: Sequence[str] | None) -> Globs | None:

@@ -1,0 +1,138 @@
+"""The same message gets the same decision and the same answer whichever way it comes."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from guardsvc._proto.envoy.service.auth.v3.external_auth_pb2 import CheckResponse
+from guardsvc.cli.check import CheckOptions, run_check
+from guardsvc.gateways.ext_authz import ExtAuthz
+from guardsvc.gateways.seal import Seal
+from guardsvc.observe import Metrics, Recorder
+from guardsvc.server.configuration import load_configuration
+from tests.gateways.ext_authz.checks import attributes, check_request
+from tests.gateways.posted import judged, notification, request, result
+
+CONFIGURATION = """
+policy:
+  integrity: {batches: true, max_bytes: 4096}
+  servers:
+    files: {hosts: [files.example], tool_prefixes: [f_]}
+    mail: {hosts: [mail.example], tool_prefixes: [m_]}
+  guards:
+    - type: access_list
+      settings:
+        default: deny
+        rules:
+          - {action: allow, methods: ["@lifecycle", "@list"]}
+          - {action: deny, tools: ["secret*"]}
+          - {action: allow, tools: ["*"], principals: [ann], servers: [files]}
+          - {action: allow, methods: [client/result], verified: true}
+"""
+BODIES: dict[str, Any] = {
+    "allowed": request(name="f_read", arguments={"x": 1}),
+    "denied tool": request(name="f_secret", arguments={}),
+    "another server's tool": request(name="m_send"),
+    "no prefix": request(name="read"),
+    "list": request("tools/list", "a", cursor="x"),
+    "unknown method": request("x/y"),
+    "notification": notification(),
+    "client result": result(),
+    "retry": request(name="f_read", requestState="s"),
+    "batch": [request(name="f_read"), request(request_id=2, name="f_secret")],
+    "batch of notifications": [notification(), notification()],
+    "duplicate key": b'{"jsonrpc":"2.0","id":1,"id":1,"method":"ping"}',
+    "case variant": {**request(), "Method": "ping"},
+    "not JSON": b"{",
+    "too large": request(name="x" * 5000),
+    "bad id": request(request_id=1.5),
+    "bad params": {**request(), "params": []},
+    "empty": b"",
+}
+
+
+class Context:
+    def peer(self) -> str:
+        return "unix:"
+
+    def time_remaining(self) -> None:
+        return None
+
+
+def without_id(text: str) -> Any:
+    """A body without what differs from decision to decision."""
+    body = json.loads(text)
+    for answer in body if isinstance(body, list) else [body]:
+        assert len(answer["error"]["data"].pop("decision_id")) == 32
+    return body
+
+
+@pytest.mark.parametrize("principal", [None, "ann", "bob"])
+@pytest.mark.parametrize("host", ["files.example", "mail.example:80", "nowhere"])
+@pytest.mark.parametrize("name", BODIES)
+def test_ext_authz_and_the_command_line_agree(
+    name: str, host: str, principal: str | None, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    body = BODIES[name] if isinstance(BODIES[name], bytes) else json.dumps(BODIES[name]).encode()
+    file, configuration = tmp_path / "body", tmp_path / "guardsvc.yaml"
+    file.write_bytes(body)
+    configuration.write_text(CONFIGURATION)
+
+    policy = load_configuration(configuration).policy
+    service = ExtAuthz(lambda: policy, Seal((b"k" * 32,)), Recorder(Metrics("0"), []), {})
+    check = check_request(attributes(body, host=host, principal=principal or ""))
+    context: Any = Context()
+    answer = CheckResponse.FromString(asyncio.run(service.check(check, context)))
+
+    options = CheckOptions(
+        file=str(file),
+        config=str(configuration),
+        lines=False,
+        server=None,
+        host=host,
+        tenant=None,
+        principal=principal,
+        verified=principal is not None,
+        headers=(),
+    )
+    capsys.readouterr()
+    refused = False
+    try:
+        run_check(options, as_json=True)
+    except SystemExit as ended:
+        refused = ended.code == 1
+    told = json.loads(capsys.readouterr().out)
+
+    assert refused is (answer.status.code != 0)
+    metadata = dict(answer.dynamic_metadata)
+    leading = next((d for d in told["decisions"] if d["verdict"] != "allow"), told["decisions"][0])
+    assert (metadata["verdict"], metadata.get("reason")) == (told["applied"], leading["reason"])
+    assert metadata.get("server") == leading["server"]
+    if refused:
+        denied = answer.denied_response
+        assert denied.status.code == told["client"]["status"]
+        assert without_id(denied.body) == without_id(json.dumps(told["client"]["body"]))
+
+
+def test_the_bodies_are_not_all_judged_alike(tmp_path: Path) -> None:
+    """What the comparison above is worth: allowed and refused for many reasons."""
+    (tmp_path / "guardsvc.yaml").write_text(CONFIGURATION)
+    policy = load_configuration(tmp_path / "guardsvc.yaml").policy
+    reasons = set()
+    for body in BODIES.values():
+        exchange = asyncio.run(judged(policy, body, host="files.example"))
+        reasons.add(exchange.leading.code)
+    assert reasons >= {
+        None,
+        "access_denied",
+        "duplicate_key",
+        "case_variant_key",
+        "invalid_json",
+        "too_large",
+        "bad_id",
+    }
