@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 SCENES: tuple[tuple[str, Callable[[Stack], AsyncIterator[Observation]]], ...] = (
     ("The MCP SDK's client, revision 2026-07-28, one connection", calls.modern_client),
     ("The MCP SDK's client, revision 2025-11-25, one session", calls.old_client),
-    ("The MCP SDK's client, headers changed on the way", calls.tampered_client),
+    ("The MCP SDK's client, headers or body changed on the way", calls.tampered_client),
     ("Plain HTTP", calls.raw_http),
     ("Without guardsvc nothing passes", calls.fail_closed),
 )

@@ -6,6 +6,7 @@ import gzip
 import json
 from typing import TYPE_CHECKING, Any
 
+import httpx2
 from mcp import MCPError
 
 from deploy.demo.observation import ALLOWED, Expected, Observation, Seen, observe
@@ -14,12 +15,11 @@ from deploy.demo.wire import Wire
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Mapping
 
-    import httpx2
     from mcp import Client
 
     from deploy.demo.stack import Stack
 
-__all__ = ["fail_closed", "modern_client", "old_client", "raw_http", "tampered_client"]
+__all__ = ["fail_closed", "modern_client", "name_two_tools", "old_client", "raw_http", "tampered_client"]
 
 REVISION = "2026-07-28"
 DENIED = Expected(code=-32001, reason="access_denied")
@@ -79,7 +79,7 @@ async def old_client(stack: Stack) -> AsyncIterator[Observation]:
 
 
 async def tampered_client(stack: Stack) -> AsyncIterator[Observation]:
-    """A client whose headers name a harmless tool while the body names another."""
+    """A client whose headers name a harmless tool while the body names another, then one whose body names two."""
 
     def name_a_harmless_tool(request: httpx2.Request) -> None:
         if "mcp-name" in request.headers:
@@ -87,6 +87,19 @@ async def tampered_client(stack: Stack) -> AsyncIterator[Observation]:
 
     async with Wire(name_a_harmless_tool) as wire, wire.client(stack.url(), "auto") as client:
         yield await _call(stack, wire, client, "delete_everything", {"confirm": True}, MISMATCH)
+    async with Wire() as wire, wire.client(stack.url(), "auto") as client:
+        wire.tamper = name_two_tools
+        yield await _call(stack, wire, client, "read_file", {"path": "notes.txt"}, _invalid("duplicate_key"))
+        wire.tamper = None
+        yield await _call(stack, wire, client, "read_file", {"path": "notes.txt"}, ALLOWED)
+
+
+def name_two_tools(request: httpx2.Request) -> None:
+    """Name another tool after the first, as a ``tamper`` of ``Wire``."""
+    first = b'"name":"read_file"'
+    body = request.content.replace(first, first + b',"name":"delete_everything"')
+    request.headers["content-length"] = str(len(body))
+    request.stream = httpx2.ByteStream(body)
 
 
 async def raw_http(stack: Stack) -> AsyncIterator[Observation]:

@@ -80,7 +80,7 @@ class Wire:
             self.tamper(request)
 
     async def _note(self, response: httpx2.Response) -> None:
-        request = response.request
-        self.exchanges.append(
-            Exchange(request.method, request.content, response.status_code, response.headers.get(DECISION_ID))
-        )
+        request, stream = response.request, response.request.stream
+        # What tamper has put in its place is only there.
+        body = b"".join(stream) if isinstance(stream, httpx2.ByteStream) else request.content
+        self.exchanges.append(Exchange(request.method, body, response.status_code, response.headers.get(DECISION_ID)))

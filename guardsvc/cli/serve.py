@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 from contextlib import suppress
 from functools import partial
@@ -72,6 +73,7 @@ async def _serve(configuration: Configuration, path: Path | None, load: partial[
 def _banner(configuration: Configuration, listening: Listening) -> str:
     policy = configuration.policy
     guards = ", ".join(bound.id for bound in policy.guards) or "none: every operation gets the default"
+    command = _command()
     return f"""guardsvc {guardsvc.__version__} is ready
   ext_authz  {listening.grpc} (gRPC)
   metrics    http://{listening.metrics}/metrics (and /livez /readyz /version)
@@ -79,6 +81,14 @@ def _banner(configuration: Configuration, listening: Listening) -> str:
   guards     {guards}
 Next:
   a gateway   deploy/envoy/ext_authz.yaml points Envoy here; see docs/gateways.md
-  a message   echo '{{"jsonrpc":"2.0","id":1,"method":"ping"}}' | guardsvc check
-  a policy    docs/configuration.md; guardsvc validate FILE; guardsvc serve --config FILE
+  a message   echo '{{"jsonrpc":"2.0","id":1,"method":"ping"}}' | {command} check
+  a policy    docs/configuration.md; {command} validate FILE; {command} serve --config FILE
   stop        Ctrl-C or SIGTERM"""
+
+
+def _command() -> str:
+    """How a shell here calls guardsvc: ``make serve`` puts it beside its Python, which is not on the path."""
+    beside = Path(sys.executable).with_name("guardsvc")
+    if shutil.which("guardsvc") or not beside.exists():
+        return "guardsvc"
+    return str(beside.relative_to(Path.cwd()) if beside.is_relative_to(Path.cwd()) else beside)

@@ -24,10 +24,13 @@ from guardsvc.mcp.strict_json import Limits, decode
 from guardsvc.mcp.transport import TransportKind, classify
 from guardsvc.model import Globs, Headers, Kind, RequestId
 
-__all__ = ["MAX_BATCH", "Interpretation", "InterpretationRules", "interpret"]
+__all__ = ["MAX_BATCH", "MAX_HEADER_BYTES", "Interpretation", "InterpretationRules", "interpret"]
 
 MAX_BATCH = 100
 """Messages of one batch."""
+
+MAX_HEADER_BYTES = 131_072
+"""All header fields together; gateways allow about half of it unless told otherwise."""
 
 _JSON = re.compile(r'application/json(?:[ \t]*;[ \t]*charset=(?:utf-8|"utf-8"))?', re.IGNORECASE)
 
@@ -69,6 +72,8 @@ def interpret(request: HttpRequest, rules: InterpretationRules = DEFAULT_RULES) 
     Raises:
         Refusal: it cannot be read in exactly one way, or not completely.
     """
+    if request.headers.size > MAX_HEADER_BYTES:
+        raise Refusal("too_large", f"{request.headers.size} bytes of header fields, {MAX_HEADER_BYTES} are allowed")
     transport = classify(request, rules.mcp_paths)
     if transport is not None:
         return Interpretation((_transport_message(transport, request.headers),))

@@ -23,6 +23,7 @@ __all__ = ["PROTOCOL_VERSION_KEY", "Message", "body_revision", "bounded_revision
 PROTOCOL_VERSION_KEY = "io.modelcontextprotocol/protocolVersion"
 
 _MAX_REVISION_LENGTH = 64
+_MAX_SUBJECT_LENGTH = 8192
 _INPUT_CARRIERS = frozenset({"tools/call", "prompts/get", "resources/read", "tasks/update"})
 _INPUT_MEMBERS = ("inputResponses", "requestState")
 _REFERENCE_FIELDS = {"ref/prompt": "name", "ref/resource": "uri"}
@@ -172,6 +173,8 @@ def _subject(value: dict[str, Any], method: str, params: dict[str, Any] | None) 
     subject = holder[field]
     if type(subject) is not str:
         raise _refusal(value, "invalid_params", f"{field} is of type {type(subject).__name__}")
+    if len(subject) > _MAX_SUBJECT_LENGTH:
+        raise _refusal(value, "invalid_params", f"{field} is longer than {_MAX_SUBJECT_LENGTH} characters")
     return subject
 
 

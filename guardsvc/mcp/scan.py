@@ -131,7 +131,7 @@ def _read(reading: _Reading, text: str) -> Any:
     try:
         value, end = decoder.raw_decode(text, _blank_end(text, 0))
     except json.JSONDecodeError as error:
-        raise Refusal("invalid_json", f"{error.msg} at character {error.pos}") from None
+        raise Refusal("invalid_json", f"{error.msg}: character {error.pos}") from None
     except RecursionError:
         raise Refusal("too_deep", "more levels than the interpreter allows") from None
     if _blank_end(text, end) != len(text):

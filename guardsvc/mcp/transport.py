@@ -27,13 +27,16 @@ def classify(request: HttpRequest, mcp_paths: Globs) -> TransportKind | None:
     """The kind of a request, None for a POST to an MCP path, whose body is a message.
 
     Paths are compared as sent. One that an upstream could resolve to a place outside
-    ``/.well-known/`` does not count as inside.
+    ``/.well-known/`` does not count as inside. A body that has no meaning there, or a switch to another
+    protocol, could carry messages that nobody reads: such a request is none of the known ones.
     """
     path = request.path.partition("?")[0]
     is_mcp = mcp_paths.match(path)
     match request.method:
         case "POST" if is_mcp:
             return None
+        case _ if request.body or "upgrade" in request.headers:
+            return TransportKind.OTHER
         case "GET" | "HEAD" if path.startswith("/.well-known/") and not _CLIMBS.search(path):
             return TransportKind.WELL_KNOWN
         case "GET" if is_mcp and _accepts_event_stream(request.headers):

@@ -20,14 +20,19 @@ class Headers:
     Args:
         fields: name and value pairs in the order of the wire. Names are folded
             to lower case, values are latin-1 text (RFC 9110 section 5.5).
+
+    Attributes:
+        size: bytes of all names and values.
     """
 
-    __slots__ = ("_repeated", "_values")
+    __slots__ = ("_repeated", "_values", "size")
 
     def __init__(self, fields: Iterable[tuple[str, str]] = ()) -> None:
         values: dict[str, str] = {}
         repeated: dict[str, list[str]] = {}
+        self.size = 0
         for name, value in fields:
+            self.size += len(name) + len(value)
             key = name.lower()
             if key in values:
                 repeated.setdefault(key, [values[key]]).append(value)

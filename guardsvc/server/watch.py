@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 import structlog
 from watchfiles import awatch
 
+from guardsvc.config.document import MAX_BYTES
+
 if TYPE_CHECKING:
     from asyncio import Event
     from collections.abc import AsyncIterator, Awaitable, Callable
@@ -26,7 +28,7 @@ MAX_SETTLINGS = 50
 
 
 async def watch(path: Path, content: bytes, changed: Callable[[], Awaitable[None]], stop: Event) -> None:
-    """Call ``changed`` whenever the content of the file is another one, until ``stop`` is set.
+    """Call ``changed`` whenever the content of the file is another one, or gone, until ``stop`` is set.
 
     Kubernetes mounts a ConfigMap as ``file -> ..data/file`` with ``..data -> ..<timestamp>`` and
     replaces the second link, so the folder is watched, not the file, and the content decides.
@@ -42,9 +44,6 @@ async def watch(path: Path, content: bytes, changed: Callable[[], Awaitable[None
         if _content(path) == seen or (now := await _settled(path)) == seen:
             continue
         seen = now
-        if now is None:
-            log.warning("configuration_unreadable", path=str(path))
-            continue
         await changed()
 
 
@@ -80,7 +79,11 @@ async def _settled(path: Path) -> bytes | None:
 
 
 def _content(path: Path) -> bytes | None:
+    """As much of the file as can matter, or None where it cannot be read; a pipe or device would hold up all else."""
     try:
-        return path.read_bytes()
+        if not path.is_file():
+            return None
+        with path.open("rb") as file:
+            return file.read(MAX_BYTES + 1)
     except OSError:
         return None

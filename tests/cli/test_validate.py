@@ -118,6 +118,7 @@ OPEN = "{type: access_list, settings: {unknown_server: allow, default: allow}"
         (f"policy: {{guards: [{OPEN}, mode: shadow}}]}}", ["all guards are in shadow mode, so default: deny"]),
         (f"policy: {{mode: shadow, guards: [{OPEN}}}]}}", ["mode: shadow applies no decision"]),
         (f"policy: {{default: allow, guards: [{OPEN}}}]}}", ["default: allow lets pass what no guard judged"]),
+        (f"policy: {{transport: {{other: allow}}, guards: [{OPEN}}}]}}", ["transport.other: allow lets requests"]),
         (f"policy: {{guards: [{OPEN}, failure_mode: fail_open}}]}}", ["guard access_list fails open"]),
         (
             f"service: {{grpc: {{address: '0.0.0.0:9191'}}}}\npolicy: {{guards: [{OPEN}}}]}}",

@@ -11,6 +11,7 @@ import pytest
 from mcp import Client, MCPError
 from mcp.shared.exceptions import MCPDeprecationWarning
 
+from deploy.demo.calls import name_two_tools
 from deploy.demo.stack import Stack
 from deploy.demo.wire import DECISION_ID, Wire
 from tests.e2e.ask import at_the_server, send
@@ -104,6 +105,18 @@ async def test_a_header_changed_on_the_way_is_refused(stack: Stack) -> None:
         assert caught.value.code == -32020
         assert wire.last_post.status == 400
         await client.list_tools()
+
+
+@every_mode
+async def test_a_tool_named_twice_is_an_mcp_error_and_the_client_goes_on(stack: Stack, mode: str) -> None:
+    async with Wire() as wire, wire.client(stack.url(), mode) as client:
+        wire.tamper = name_two_tools
+        with pytest.raises(MCPError) as caught:
+            await client.call_tool("read_file", {"path": "README.md"})
+        assert (caught.value.code, caught.value.error.data["reason"]) == (-32600, "duplicate_key")
+        assert not at_the_server(stack, caught.value.error.data["decision_id"])
+        wire.tamper = None
+        assert not (await client.call_tool("read_file", {"path": "README.md"})).is_error
 
 
 @pytest.mark.parametrize("tool", ["read_file", "delete_everything"])

@@ -43,7 +43,7 @@ def test_a_token_says_what_was_decided() -> None:
         policy_hash="0123",
         expires=correlation.expires,
     )
-    assert 3590 < correlation.expires - time.time() <= 3600
+    assert 3500 < correlation.expires - time.time() < 3601
 
 
 texts = st.none() | st.text(max_size=12)
@@ -79,12 +79,13 @@ def test_whatever_is_sealed_is_read_back(**given: Any) -> None:
 ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
 
 
-@pytest.mark.parametrize("place", range(len(TOKEN)))
-def test_no_character_of_a_token_can_be_changed_left_out_or_doubled(place: int) -> None:
-    before, char, after = TOKEN[:place], TOKEN[place], TOKEN[place + 1 :]
-    variants = {before + other + after for other in (*ALPHABET, ".", "=", "+", "/", " ", "\n", "\0", "é")}
-    variants |= {before + after, before + char + char + after, TOKEN[:place], before + "!" + char + after}
-    variants |= {before + "=" + char + after, before + "\n" + char + after}
+def test_no_character_of_a_token_can_be_changed_left_out_or_doubled() -> None:
+    variants: set[str] = set()
+    for place, char in enumerate(TOKEN):  # no parameter: tokens differ in length with the time, so do test processes
+        before, after = TOKEN[:place], TOKEN[place + 1 :]
+        variants |= {before + other + after for other in (*ALPHABET, ".", "=", "+", "/", " ", "\n", "\0", "é")}
+        variants |= {before + after, before + char + char + after, TOKEN[:place], before + "!" + char + after}
+        variants |= {before + "=" + char + after, before + "\n" + char + after}
     variants.discard(TOKEN)
     assert [variant for variant in variants if SEAL.open(variant) is not None] == []
 
@@ -133,13 +134,13 @@ def test_a_token_expires_after_its_lifetime(monkeypatch: pytest.MonkeyPatch) -> 
     assert SEAL.open(token) is None
 
 
-def sealed(payload: bytes) -> str:
+def sealed(payload: bytes, version: str = "g1") -> str:
     """A token with our MAC over any payload, as only a holder of the key can make."""
 
     def encode(data: bytes) -> str:
         return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
 
-    text = f"g1.{encode(payload)}"
+    text = f"{version}.{encode(payload)}"
     return f"{text}.{encode(hmac.digest(KEY, text.encode(), 'sha256'))}"
 
 
@@ -147,7 +148,9 @@ GOOD = ["d1", None, None, False, None, None, "", None, "0123", time.time() + 100
 
 
 def test_the_shape_of_what_is_sealed_is_checked_too() -> None:
-    assert SEAL.open(sealed(json.dumps(GOOD).encode())) is not None
+    good = json.dumps(GOOD).encode()
+    assert SEAL.open(sealed(good)) is not None
+    assert SEAL.open(sealed(good, "g2")) is None
     for bad in (b"", b"{", b"[]", b"null", json.dumps([*GOOD[:-1], "soon"]).encode(), json.dumps(GOOD[:-1]).encode()):
         assert SEAL.open(sealed(bad)) is None
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import msgspec
 import pytest
 
 from guardsvc.mcp import (
@@ -16,6 +17,7 @@ from guardsvc.mcp import (
     Refusal,
     interpret,
 )
+from guardsvc.mcp.interpret import MAX_HEADER_BYTES
 from guardsvc.model import Globs, Headers, Kind, RequestId
 
 JSON = ("content-type", "application/json")
@@ -44,6 +46,15 @@ def refusal_of(request: HttpRequest, rules: InterpretationRules | None = None) -
 
 def ping(request_id: RequestId) -> dict[str, Any]:
     return {**PING, "id": request_id}
+
+
+@pytest.mark.parametrize("method", ["POST", "GET", "DELETE"])
+def test_header_fields_have_a_bound(method: str) -> None:
+    rest = ("accept", "," * (MAX_HEADER_BYTES - sum(map(len, JSON)) - len("accept")))
+    fits, exceeds = Headers([JSON, rest]), Headers([JSON, rest, ("x", "")])
+    assert interpret(msgspec.structs.replace(post(), method=method, headers=fits)).messages
+    refusal = refusal_of(msgspec.structs.replace(post(), method=method, headers=exceeds))
+    assert refusal.code == "too_large"
 
 
 @pytest.mark.parametrize(

@@ -50,9 +50,36 @@ def test_kind(method: str, path: str, headers: dict[str, str], kind: TransportKi
     assert classify(request, Globs(["/mcp"])) is kind
 
 
+@pytest.mark.parametrize(
+    ("method", "path", "headers"),
+    [
+        ("GET", "/mcp", STREAM),
+        ("DELETE", "/mcp", {}),
+        ("GET", "/.well-known/x", {}),
+        ("OPTIONS", "/mcp", PREFLIGHT),
+    ],
+)
+def test_a_request_that_could_carry_messages_unread_is_none_of_the_known_kinds(
+    method: str, path: str, headers: dict[str, str]
+) -> None:
+    def kind(body: bytes = b"", **more: str) -> TransportKind | None:
+        fields = Headers((headers | more).items())
+        request = HttpRequest(method=method, path=path, host="h", headers=fields, body=body)
+        return classify(request, Globs(["/mcp"]))
+
+    assert kind() is not TransportKind.OTHER
+    assert kind(b'{"jsonrpc":"2.0","id":1,"method":"tools/call"}') is TransportKind.OTHER
+    assert kind(upgrade="websocket") is TransportKind.OTHER
+
+
+def test_a_post_may_offer_an_upgrade_as_java_clients_do() -> None:
+    request = HttpRequest(method="POST", path="/mcp", host="h", headers=Headers([("upgrade", "h2c")]), body=b"{}")
+    assert classify(request, Globs(["/mcp"])) is None
+
+
 def test_message_of_the_transport() -> None:
     headers = Headers([*STREAM.items(), ("MCP-Protocol-Version", "2025-06-18")])
-    request = HttpRequest(method="GET", path="/", host="h", headers=headers, body=b"ignored")
+    request = HttpRequest(method="GET", path="/", host="h", headers=headers)
     (message,) = interpret(request).messages
     assert (message.kind, message.phase) == (Kind.TRANSPORT, Phase.CONNECTION)
     assert (message.method, message.revision) == ("http/get_stream", "2025-06-18")

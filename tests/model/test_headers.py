@@ -52,6 +52,11 @@ def test_equality_regards_every_value(
         assert hash(Headers(left)) == hash(Headers(right))
 
 
+def test_the_size_counts_every_field() -> None:
+    assert Headers().size == 0
+    assert Headers([("Accept", "a"), ("accept", "bc"), ("x", "")]).size == 6 + 1 + 6 + 2 + 1
+
+
 def test_the_representation_shows_no_value() -> None:
     assert repr(Headers([("authorization", "Bearer s3cret"), ("a", "")])) == "Headers(a, authorization)"
 

@@ -162,18 +162,33 @@ def test_a_deleted_file_keeps_the_policy_until_it_is_back(tmp_path: Path) -> Non
     config.write_text(allowing("old"))
     with serving(tmp_path, "--config", str(config)) as running:
         config.unlink()
-        assert running.wait_for_log("configuration_unreadable")["level"] == "warning"
+        assert "cannot be read" in running.wait_for_log("reload_failed")["problems"][0]
+        assert running.metric("guardsvc_policy_stale") == 1
         assert verdicts(running) == ("allow", "access_denied")
 
         running.signal(signal.SIGHUP)
-        assert "cannot be read" in running.wait_for_log("reload_failed")["problems"][0]
-        assert running.metric("guardsvc_policy_stale") == 1
+        running.wait_for_log("reload_failed", 2)
         assert verdicts(running) == ("allow", "access_denied")
 
         config.write_text(allowing("new"))
         running.wait_for_log("policy_loaded")
         assert verdicts(running) == ("access_denied", "allow")
         assert running.metric("guardsvc_policy_stale") == 0
+
+
+def test_a_folder_in_the_place_of_the_file_keeps_the_policy(tmp_path: Path) -> None:
+    config = tmp_path / "config.yaml"
+    config.write_text(allowing("old"))
+    with serving(tmp_path, "--config", str(config)) as running:
+        config.unlink()
+        config.mkdir()
+        running.wait_for_metric("guardsvc_policy_stale", 1)
+        assert verdicts(running) == ("allow", "access_denied")
+
+        config.rmdir()
+        config.write_text(allowing("old"))
+        running.wait_for_metric("guardsvc_policy_stale", 0)
+        assert running.end() == 0
 
 
 def test_a_folder_that_goes_and_comes_is_watched_again(tmp_path: Path) -> None:
@@ -183,7 +198,7 @@ def test_a_folder_that_goes_and_comes_is_watched_again(tmp_path: Path) -> None:
     with serving(tmp_path, "--config", str(config)) as running:
         config.unlink()
         config.parent.rmdir()
-        running.wait_for_log("configuration_unreadable")
+        running.wait_for_log("reload_failed")
         config.parent.mkdir()
         config.write_text(allowing("new"))
         running.wait_for_log("policy_loaded")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import socket
 from typing import TYPE_CHECKING
 
@@ -129,6 +130,9 @@ def test_banner_and_log_say_where(service: Running) -> None:
     assert service.stdout.startswith(f"guardsvc {guardsvc.__version__} is ready\n")
     assert ready["grpc"] in service.stdout
     assert f"http://{ready['metrics']}/metrics" in service.stdout
+    command = re.search(r"\| (\S+) check$", service.stdout, re.MULTILINE)
+    assert command is not None
+    assert shutil.which(command[1])
     assert ready["guards"] == ["protocol_compliance", "access_list"]
     assert not ready["grpc"].endswith(":0")
 
