@@ -16,7 +16,7 @@ LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --genera
 
 .DEFAULT_GOAL := test
 .NOTPARALLEL:
-.PHONY: serve demo test test-long lint format reference lock clean
+.PHONY: serve demo test test-long redis-server lint format reference lock clean
 
 serve: $(VENV)/project.stamp
 	@$(PY) -m guardsvc serve $(ARGS)
@@ -24,11 +24,20 @@ serve: $(VENV)/project.stamp
 demo: $(VENV)/dev.stamp
 	@$(PY) -m deploy.demo $(ARGS)
 
-test: lint $(PARITY)/parity.stamp
+test: lint $(PARITY)/parity.stamp redis-server
 	$(PY) -m pytest -n auto $(ARGS)
 
-test-long: $(VENV)/dev.stamp $(PARITY)/parity.stamp
+test-long: $(VENV)/dev.stamp $(PARITY)/parity.stamp redis-server
 	HYPOTHESIS_PROFILE=long $(PY) -m pytest -n auto -m "long or not long" $(ARGS)
+
+# Tests that need a real Redis are skipped where there is none and it cannot be installed.
+APT := DEBIAN_FRONTEND=noninteractive apt-get -qq -o Acquire::Retries=3
+redis-server:
+	@if ! command -v redis-server >/dev/null && [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+		echo "installing redis-server"; \
+		{ $(APT) update && $(APT) install -y --no-install-recommends redis-server; } >/dev/null 2>&1 \
+			|| echo "redis-server cannot be installed; the tests that need it are skipped" >&2; \
+	fi
 
 lint: $(VENV)/dev.stamp
 	$(BIN)/ruff check

@@ -28,6 +28,7 @@ SCENES: tuple[tuple[str, Callable[[Stack], AsyncIterator[Observation]]], ...] = 
     ("The MCP SDK's client, revision 2025-11-25, one session", calls.old_client),
     ("The MCP SDK's client, headers or body changed on the way", calls.tampered_client),
     ("Plain HTTP", calls.raw_http),
+    ("A burst over the rate limit", calls.burst),
     ("Without guardsvc nothing passes", calls.fail_closed),
 )
 

@@ -11,23 +11,28 @@ import yaml
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["GUARDSVC", "LISTENER", "MCP_SERVER", "SHIPPED", "Bootstrap"]
+__all__ = ["GUARDSVC", "LISTENER", "MCP_SERVER", "SHIPPED", "SHIPPED_UDS", "SHIPPED_WORKERS", "Bootstrap"]
 
 SHIPPED = Path(__file__).parents[1] / "envoy" / "ext_authz.yaml"
+SHIPPED_UDS = SHIPPED.with_name("ext_authz_uds.yaml")
+SHIPPED_WORKERS = SHIPPED.with_name("ext_authz_workers.yaml")
 LISTENER = "mcp_ingress"
 MCP_SERVER = "mcp_server"
 GUARDSVC = "guardsvc"
 
 
 class Bootstrap:
-    """A copy of the shipped configuration in which Envoy takes free ports.
+    """A copy of a shipped configuration in which Envoy takes free ports.
+
+    Args:
+        shipped: its file.
 
     Attributes:
         document: the configuration as Envoy reads it.
     """
 
-    def __init__(self) -> None:
-        self.document: dict[str, Any] = yaml.safe_load(SHIPPED.read_text())
+    def __init__(self, shipped: Path = SHIPPED) -> None:
+        self.document: dict[str, Any] = yaml.safe_load(shipped.read_text())
         _address(self.document["admin"])["port_value"] = 0
         for listener in self._listeners:
             _address(listener)["port_value"] = 0
@@ -42,11 +47,15 @@ class Bootstrap:
         clusters: list[dict[str, Any]] = self.document["static_resources"]["clusters"]
         return clusters
 
-    def point(self, cluster: str, port: int) -> None:
-        """Let a cluster lead to a port of this machine."""
-        (found,) = (each for each in self._clusters if each["name"] == cluster)
-        endpoint = found["load_assignment"]["endpoints"][0]["lb_endpoints"][0]["endpoint"]
-        _address(endpoint)["port_value"] = port
+    def point(self, cluster: str, *ports: int) -> None:
+        """Let a cluster lead to ports of this machine, as many as it has endpoints."""
+        for endpoint, port in zip(self._endpoints(cluster), ports, strict=True):
+            _address(endpoint)["port_value"] = port
+
+    def point_to_socket(self, cluster: str, path: Path) -> None:
+        """Let a cluster lead to a UNIX socket."""
+        (endpoint,) = self._endpoints(cluster)
+        endpoint["address"]["pipe"]["path"] = str(path)
 
     def add_guardsvc(self, cluster: str) -> None:
         """Add another cluster like guardsvc's."""
@@ -62,6 +71,10 @@ class Bootstrap:
         manager = copy["filter_chains"][0]["filters"][0]["typed_config"]
         change(manager["http_filters"][0]["typed_config"])
         self._listeners.append(copy)
+
+    def _endpoints(self, cluster: str) -> list[dict[str, Any]]:
+        (found,) = (each for each in self._clusters if each["name"] == cluster)
+        return [each["endpoint"] for each in found["load_assignment"]["endpoints"][0]["lb_endpoints"]]
 
 
 def _address(holder: dict[str, Any]) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gzip
 import json
 from typing import TYPE_CHECKING, Any
@@ -19,12 +20,16 @@ if TYPE_CHECKING:
 
     from deploy.demo.stack import Stack
 
-__all__ = ["fail_closed", "modern_client", "name_two_tools", "old_client", "raw_http", "tampered_client"]
+__all__ = ["burst", "fail_closed", "modern_client", "name_two_tools", "old_client", "raw_http", "tampered_client"]
 
 REVISION = "2026-07-28"
 DENIED = Expected(code=-32001, reason="access_denied")
+LIMITED = Expected(code=-32003, reason="rate_limited")
 MISMATCH = Expected(status=400, code=-32020, reason="header_mismatch")
 NOT_MCP = Expected(status=403, code=-32001, reason="not_mcp")
+
+BURST = 3
+"""How many calls of the tool ``translate`` the policy lets pass at once."""
 
 HEADERS = {
     "content-type": "application/json",
@@ -130,6 +135,18 @@ async def raw_http(stack: Stack) -> AsyncIterator[Observation]:
             yield await _post(stack, wire, sent, body, expected, headers)
         request = wire.http.build_request("GET", stack.url())
         yield await _exchange(stack, wire, "GET that is not for a stream", request, NOT_MCP)
+
+
+async def burst(stack: Stack) -> AsyncIterator[Observation]:
+    """More calls of one tool than its limit lets pass, and one more when the time has come that the client was told."""
+    async with Wire() as wire, wire.client(stack.url(), "auto") as client:
+        await client.list_tools()  # the SDK would ask in the middle of the first call
+        for number in range(5):
+            expected = ALLOWED if number < BURST else LIMITED
+            yield await _call(stack, wire, client, "translate", {"text": f"call {number + 1}"}, expected)
+        wait = wire.last_post.retry_after or "0"
+        await asyncio.sleep(float(wait))
+        yield await _call(stack, wire, client, "translate", {"text": f"{wait} s later"}, ALLOWED)
 
 
 async def fail_closed(stack: Stack) -> AsyncIterator[Observation]:

@@ -44,6 +44,11 @@ def mcp_server() -> MCPServer:
         return f"kept {len(text)} characters"
 
     @server.tool()
+    def translate(text: str) -> str:
+        """Translate a text, which takes an expensive model."""
+        return text[::-1]
+
+    @server.tool()
     def delete_everything(confirm: bool = False) -> str:
         """Delete all files."""
         return f"deleted {len(FILES)} files" if confirm else "not confirmed"

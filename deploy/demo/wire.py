@@ -22,12 +22,13 @@ SECONDS = 10.0
 
 @dataclass(frozen=True)
 class Exchange:
-    """One HTTP request as it was sent, with the status and the decision id that came back."""
+    """One HTTP request as it was sent, with what came back: status, decision id, and seconds to wait before another."""
 
     method: str
     body: bytes
     status: int
     decision_id: str | None
+    retry_after: str | None = None
 
 
 class Wire:
@@ -83,4 +84,7 @@ class Wire:
         request, stream = response.request, response.request.stream
         # What tamper has put in its place is only there.
         body = b"".join(stream) if isinstance(stream, httpx2.ByteStream) else request.content
-        self.exchanges.append(Exchange(request.method, body, response.status_code, response.headers.get(DECISION_ID)))
+        headers = response.headers
+        self.exchanges.append(
+            Exchange(request.method, body, response.status_code, headers.get(DECISION_ID), headers.get("retry-after"))
+        )

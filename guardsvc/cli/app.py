@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable
-from typing import Annotated, TextIO
+from typing import Annotated, Any, TextIO
 
 import typer
 
@@ -23,9 +23,14 @@ app = typer.Typer(
 )
 config_app = typer.Typer(help="The configuration's schema and reference.", no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(config_app, name="config")
+audit_app = typer.Typer(help="The audit's files.", no_args_is_help=True, rich_markup_mode=None)
+app.add_typer(audit_app, name="audit")
+exception_app = typer.Typer(help="The policy's exceptions.", no_args_is_help=True, rich_markup_mode=None)
+app.add_typer(exception_app, name="exception")
 
 LOG_LEVELS = ("debug", "info", "warning", "error")
 LOG_FORMATS = ("json", "console")
+MAX_WORKERS = 64
 
 
 def _address(value: str | None) -> str | None:
@@ -39,6 +44,18 @@ def _address(value: str | None) -> str | None:
     return value
 
 
+def _listen_address(value: str | None) -> str | None:
+    from guardsvc.server.address import UNIX, unix_path
+
+    if value is None or not value.startswith(UNIX):
+        return _address(value)
+    try:
+        unix_path(value)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from error
+    return value
+
+
 def _one_of(*legal: str) -> Callable[[str | None], str | None]:
     def check(value: str | None) -> str | None:
         if value is not None and value not in legal:
@@ -46,6 +63,19 @@ def _one_of(*legal: str) -> Callable[[str | None], str | None]:
         return value
 
     return check
+
+
+def _instant(value: str | None) -> str | None:
+    from datetime import datetime
+
+    if value is not None:
+        try:
+            aware = datetime.fromisoformat(value).tzinfo is not None
+        except ValueError:
+            aware = False
+        if not aware:
+            raise typer.BadParameter(f'"{value}" is not an instant with a UTC offset, such as 2030-01-01T00:00:00Z')
+    return value
 
 
 ConfigOption = Annotated[
@@ -67,8 +97,8 @@ def serve(
         str | None,
         typer.Option(
             envvar="GUARDSVC_GRPC_ADDRESS",
-            callback=_address,
-            help="Where gateways ask, host:port [default: 127.0.0.1:9191].",
+            callback=_listen_address,
+            help="Where gateways ask, host:port or unix:/path [default: 127.0.0.1:9191].",
         ),
     ] = None,
     metrics_address: Annotated[
@@ -77,6 +107,15 @@ def serve(
             envvar="GUARDSVC_METRICS_ADDRESS",
             callback=_address,
             help="Metrics and probes, host:port [default: 127.0.0.1:9192].",
+        ),
+    ] = None,
+    workers: Annotated[
+        int | None,
+        typer.Option(
+            envvar="GUARDSVC_WORKERS",
+            min=1,
+            max=MAX_WORKERS,
+            help="Processes that take decisions, each on a port of its own [default: 1].",
         ),
     ] = None,
     log_level: Annotated[
@@ -92,9 +131,10 @@ def serve(
     """Run the service."""
     from guardsvc.cli.serve import run_service
 
-    overrides: dict[str, dict[str, str]] = {}
+    overrides: dict[str, Any] = {} if workers is None else {"workers": workers}
+    if grpc_address is not None:
+        overrides["listeners"] = {"default": {"address": grpc_address}}
     for section, key, value in (
-        ("grpc", "address", grpc_address),
         ("metrics", "address", metrics_address),
         ("log", "level", log_level),
         ("log", "format", log_format),
@@ -126,11 +166,21 @@ def check(
         list[str] | None,
         typer.Option("--header", "-H", help="Request header 'Name: value' in place of what a client would send."),
     ] = None,
+    response_to: Annotated[
+        str | None,
+        typer.Option(metavar="METHOD", help="The messages are a server's answers to requests of this method."),
+    ] = None,
+    subject: Annotated[
+        str | None,
+        typer.Option("--tool", "--subject", help="With --response-to: the tool, prompt or resource URI asked for."),
+    ] = None,
     output: OutputOption = "human",
 ) -> None:
     """Judge JSON-RPC messages by a policy, as if a client had posted them. Exit code 1 if any is refused."""
     from guardsvc.cli.check import CheckOptions, run_check
 
+    if subject is not None and response_to is None:
+        raise typer.BadParameter("--subject goes with --response-to; a request names its own")
     options = CheckOptions(
         file=file,
         config=config,
@@ -141,6 +191,8 @@ def check(
         principal=principal,
         verified=verified,
         headers=tuple(header or ()),
+        response_to=response_to,
+        subject=subject,
     )
     run_check(options, as_json=_as_json(output))
 
@@ -173,7 +225,11 @@ def explain(
 def healthcheck(
     address: Annotated[
         str,
-        typer.Option(envvar="GUARDSVC_GRPC_ADDRESS", callback=_address, help="The gRPC listener, host:port."),
+        typer.Option(
+            envvar="GUARDSVC_GRPC_ADDRESS",
+            callback=_listen_address,
+            help="The gRPC listener, host:port or unix:/path.",
+        ),
     ] = "127.0.0.1:9191",
     service: Annotated[str, typer.Option(help="gRPC service; all of them by default.")] = "",
     timeout: Annotated[float, typer.Option(help="Seconds to wait.", min=0.01, max=60)] = 2.0,
@@ -182,6 +238,18 @@ def healthcheck(
     from guardsvc.cli.healthcheck import run_healthcheck
 
     run_healthcheck(address, service, timeout)
+
+
+@app.command()
+def bench(
+    rounds: Annotated[int, typer.Option(help="Times that every candidate is measured.", min=1, max=100)] = 3,
+    seconds: Annotated[float, typer.Option(help="Seconds of load in each round.", min=0.1, max=60)] = 2.0,
+    output: OutputOption = "human",
+) -> None:
+    """Measure what a decision costs beside an empty gRPC handler, in one run on this machine (Linux)."""
+    from guardsvc.cli.bench import run_bench
+
+    run_bench(rounds=rounds, seconds=seconds, as_json=_as_json(output))
 
 
 @app.command()
@@ -208,6 +276,58 @@ def config_reference() -> None:
     from guardsvc.cli.reference import print_reference
 
     print_reference()
+
+
+@audit_app.command("verify")
+def audit_verify(
+    files: Annotated[list[str], typer.Argument(help="Files, rotated ones too, in any order.")],
+    key: Annotated[
+        list[str] | None,
+        typer.Option("--key", "-k", help="Key as ID=env:NAME or ID=file:PATH; may be given several times."),
+    ] = None,
+    config: ConfigOption = None,
+    output: OutputOption = "human",
+) -> None:
+    """Check that no record was changed, removed or added. Exit code 6 if one was."""
+    from guardsvc.cli.audit import run_verify
+
+    run_verify(files, key or (), config, as_json=_as_json(output))
+
+
+@exception_app.command("add")
+def exception_add(
+    decision: Annotated[
+        str, typer.Option("--from", metavar="DECISION_ID", help="Decision whose findings are false, from a denial.")
+    ],
+    audit: Annotated[list[str], typer.Option(help="File of the audit; may be given several times.")],
+    config: Annotated[str, typer.Option("--config", "-c", envvar="GUARDSVC_CONFIG", help="Configuration file.")],
+    reason: Annotated[str, typer.Option(help="Why they are false.")],
+    until: Annotated[
+        str | None,
+        typer.Option(callback=_instant, help="Instant from which on they count again, such as 2030-01-01T00:00:00Z."),
+    ] = None,
+    rule: Annotated[
+        list[str] | None,
+        typer.Option(help="Only findings of this rule; may be given several times. All of the refusing guard if none."),
+    ] = None,
+    for_caller: Annotated[bool, typer.Option("--for-caller", help="Only for the principal of the decision.")] = False,
+    write: Annotated[bool, typer.Option("--write", help="Put it into the file instead of printing it.")] = False,
+) -> None:
+    """Make an exception of the findings of a decision that was audited: print it, or write it into the file."""
+    from guardsvc.cli.exception import AddOptions, run_add
+
+    run_add(
+        AddOptions(
+            decision=decision,
+            audit=tuple(audit),
+            config=config,
+            reason=reason,
+            until=until,
+            rules=tuple(rule or ()),
+            for_caller=for_caller,
+            write=write,
+        )
+    )
 
 
 def _as_json(output: str) -> bool:

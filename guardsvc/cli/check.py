@@ -15,10 +15,13 @@ import msgspec
 from guardsvc.cli.exit_codes import ExitCode
 from guardsvc.gateways.denial import deny
 from guardsvc.gateways.exchange import Asker, Exchange, judge
+from guardsvc.gateways.statement import Statement, judge_response
 from guardsvc.mcp import BodyState, HttpRequest
 from guardsvc.mcp.mirror import mirrored_headers
-from guardsvc.model import Caller, Decision, GatewayProtocol, Headers
+from guardsvc.mcp.revisions import response_phase_of
+from guardsvc.model import Caller, Decision, Direction, GatewayProtocol, Headers, Kind
 from guardsvc.server.configuration import load_configuration
+from guardsvc.state import Sources
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -41,6 +44,8 @@ class CheckOptions:
     principal: str | None
     verified: bool
     headers: tuple[str, ...]
+    response_to: str | None = None
+    subject: str | None = None
 
 
 def run_check(options: CheckOptions, *, as_json: bool) -> None:
@@ -55,8 +60,7 @@ def run_check(options: CheckOptions, *, as_json: bool) -> None:
     )
     refused = False
     for number, body in _messages(options):
-        request = _request(body, options.host, extra)
-        exchange = asyncio.run(judge(policy, request, asker, deadline=perf_counter() + policy.deadline, sources={}))
+        exchange = asyncio.run(_judge(policy, body, asker, options, extra))
         refused = refused or exchange.refusal is not None
         if as_json:
             print(json.dumps({"line": number, **_described(exchange, policy)}, default=str))
@@ -64,6 +68,27 @@ def run_check(options: CheckOptions, *, as_json: bool) -> None:
             print(_told(exchange, policy, number if options.lines else None))
     if refused:
         sys.exit(ExitCode.REFUSED)
+
+
+async def _judge(
+    policy: Policy, body: bytes, asker: Asker, options: CheckOptions, extra: list[tuple[str, str]]
+) -> Exchange:
+    deadline = perf_counter() + policy.deadline
+    if options.response_to is None:
+        request = _request(body, options.host, extra)
+        async with Sources() as sources:
+            return await judge(policy, request, asker, deadline=deadline, sources=sources.facts)
+    statement = Statement(
+        direction=Direction.RESPONSE,
+        phase=response_phase_of(options.response_to),
+        kind=Kind.RESULT,
+        method=options.response_to,
+        servers=() if options.server is None else (options.server,),
+        subject=options.subject,
+        headers=Headers([("host", options.host), *extra]),
+    )
+    async with Sources() as sources:
+        return await judge_response(policy, body, statement, asker, deadline=deadline, sources=sources.facts)
 
 
 def _messages(options: CheckOptions) -> Iterator[tuple[int, bytes]]:
@@ -178,7 +203,9 @@ def _detail(decision: Decision) -> str:
 
 def _guard_line(outcome: Any) -> str:
     findings = ", ".join(
-        f"{finding.rule}{f' at {finding.where}' if finding.where else ''}" for finding in outcome.findings
+        f"{_plain(finding.rule)}{f' at {_plain(finding.where)}' if finding.where else ''}"
+        f"{f', set aside by {finding.suppressed_by}' if finding.suppressed_by else ''}"
+        for finding in outcome.findings
     )
     parts = [outcome.guard, outcome.error or outcome.verdict, f"{outcome.duration * 1000:.3f} ms"]
     if outcome.mode == "shadow":

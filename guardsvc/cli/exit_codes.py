@@ -21,5 +21,7 @@ class ExitCode(IntEnum):
     """An address cannot be bound, or the service asked is not there or not healthy."""
     INTERNAL = 5
     """A fault of guardsvc."""
+    BROKEN_CHAIN = 6
+    """``audit verify``: a record was changed, removed or added."""
     CUT_SHORT = 141
     """Whoever read the output closed it, as ``head`` does; the code that shells give SIGPIPE."""

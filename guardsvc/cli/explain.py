@@ -91,6 +91,8 @@ def _describe(policy: Policy, operation: Operation, place: Place) -> dict[str, A
                 "failure_mode": bound.failure_mode,
                 "on_failure": matrix[bound.id],
                 "settings": mask(_entry(policy, bound).settings),
+                "rules": dict(bound.actions),
+                "exceptions": [] if bound.exceptions is None else [entry.id for entry in bound.exceptions.entries],
             }
             for bound in ordered
         ],
@@ -131,6 +133,11 @@ def _print(described: dict[str, Any]) -> None:
             f"       timeout {guard['timeout_ms']:g} ms, {guard['failure_mode']}"
         )
         console.print(f"       settings {json.dumps(_given(guard['settings']))}")
+        if guard["rules"]:
+            told = ", ".join(f"{rule}: {action}" for rule, action in guard["rules"].items())
+            console.print(f"       actions of rules {told}")
+        if guard["exceptions"]:
+            console.print(f"       exceptions {', '.join(guard['exceptions'])}")
     if described["guards"]:
         console.print("\nfail matrix: what becomes of a guard that cannot answer, in every phase")
         matrix = Table("", *(guard["guard"] for guard in described["guards"]), box=None, pad_edge=False)

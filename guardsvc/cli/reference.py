@@ -6,11 +6,14 @@ import json
 import sys
 from pathlib import Path
 
+import msgspec
+
 import guardsvc
 from guardsvc.config import json_schema, reference
 from guardsvc.guards.native import NATIVE
 from guardsvc.model import REASONS, Reason, Settings
 from guardsvc.observe import Metrics
+from guardsvc.observe.audit.record import DecisionRecord, FindingRecord, GuardRecord
 from guardsvc.server.configuration import configuration_model, installed_guard_types
 
 __all__ = ["denials_reference", "metrics_reference", "print_reference", "print_schema", "references", "write"]
@@ -37,6 +40,7 @@ def references() -> dict[str, str]:
         "configuration.md": configuration_reference(model),
         "metrics.md": metrics_reference(),
         "denials.md": denials_reference(),
+        "audit-record.md": audit_reference(),
     }
 
 
@@ -53,9 +57,9 @@ def configuration_reference(model: type[Settings]) -> str:
         "One YAML file, checked strictly and as a whole: `guardsvc validate FILE` reports every problem with its "
         "path, line and legal values; `guardsvc config schema` prints the JSON Schema that editors use. Flags come "
         "before environment variables (`GUARDSVC_CONFIG`, `GUARDSVC_GRPC_ADDRESS`, `GUARDSVC_METRICS_ADDRESS`, "
-        "`GUARDSVC_LOG_LEVEL`, `GUARDSVC_LOG_FORMAT`), those before the file. A change of the file, also the swap "
-        "of a mounted ConfigMap, or SIGHUP reloads the `policy` section and the log level; a file with a problem "
-        "leaves the last good policy in force.\n\n"
+        "`GUARDSVC_WORKERS`, `GUARDSVC_LOG_LEVEL`, `GUARDSVC_LOG_FORMAT`), those before the file. A change of the "
+        "file, also the swap of a mounted ConfigMap, or SIGHUP reloads the `policy` section and the log level; a file "
+        "with a problem leaves the last good policy in force.\n\n"
     )
     return GENERATED + head + reference(json_schema(model)).rstrip() + "\n"
 
@@ -94,6 +98,27 @@ def denials_reference() -> str:
         "| reason | JSON-RPC code | HTTP status | without an id | message |\n|---|---|---|---|---|\n"
     )
     return GENERATED + head + "\n".join(rows) + "\n"
+
+
+def audit_reference() -> str:
+    """``docs/audit-record.md``."""
+    parts = (
+        ("The record of a decision", DecisionRecord, "Members without a value are left out; digests are HMAC-SHA256."),
+        ("A guard's part", GuardRecord, "The entries of `guards`."),
+        ("A finding", FindingRecord, "The entries of `findings` and `earlier`."),
+    )
+    sections = [f"## {title}\n\n{text}\n\n{_members(struct)}" for title, struct, text in parts]
+    head = "# The audit record\n\nWhat the audit is for and how it is kept is in [audit.md](audit.md).\n\n"
+    return GENERATED + head + "\n".join(sections)
+
+
+def _members(struct: type[msgspec.Struct]) -> str:
+    info = msgspec.inspect.type_info(struct)
+    rows = ["| member | meaning |", "|---|---|"]
+    for field in info.fields if isinstance(info, msgspec.inspect.StructType) else ():
+        schema = field.type.extra_json_schema if isinstance(field.type, msgspec.inspect.Metadata) else None
+        rows.append(f"| `{field.name}` | {(schema or {})['description']} |")
+    return "\n".join(rows) + "\n"
 
 
 def _status(reason: Reason) -> str:

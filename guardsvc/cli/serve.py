@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import shutil
 import sys
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import guardsvc
 from guardsvc.cli.exit_codes import ExitCode
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from guardsvc.server.configuration import Configuration
-    from guardsvc.server.service import Listening
 
 __all__ = ["run_service"]
 
@@ -25,62 +25,113 @@ GRPC_EXPERIMENTS = "-event_engine_listener,-event_engine_client"
 """grpcio 1.85 spends a fifth less CPU per call without its event engine; read when grpc is first imported."""
 
 
-def run_service(config: str | None, overrides: Mapping[str, Mapping[str, str]], *, quiet: bool) -> None:
-    """Run the service until it is told to end."""
+def run_service(config: str | None, overrides: Mapping[str, Any], *, quiet: bool) -> None:
+    """Run the service until it is told to end, in this process or in several workers."""
     os.environ.setdefault("GRPC_EXPERIMENTS", GRPC_EXPERIMENTS)
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")
-    import uvloop
-
+    os.environ.pop("PROMETHEUS_MULTIPROC_DIR", None)
     from guardsvc.observe import configure_logging
     from guardsvc.server.configuration import load_configuration
-    from guardsvc.server.service import ListenError
+    from guardsvc.server.live_policy import tell_expired_exceptions
 
     path = None if config is None else Path(config)
     load = partial(load_configuration, path, overrides)
     configuration = load()
     configure_logging(configuration.service.log.level, configuration.service.log.format)
+    tell_expired_exceptions(configuration.policy)
+    run = _run_alone if configuration.service.workers == 1 else _run_workers
+    run(configuration, path, load, quiet=quiet)
+
+
+def _run_alone(configuration: Configuration, path: Path | None, load: partial[Configuration], *, quiet: bool) -> None:
+    import uvloop
+
+    from guardsvc.server.service import ListenError, Service
+
+    async def serve() -> None:
+        service = Service(configuration, path, load)
+        service.handle_signals()
+        listening = await service.start()
+        _say_ready(configuration, (listening.listeners,), listening.metrics, quiet=quiet)
+        await service.run()
+
     try:
-        uvloop.run(_serve(configuration, path, load, quiet=quiet))
+        uvloop.run(serve())
     except ListenError as error:
-        print(f"guardsvc: {error}", file=sys.stderr)
-        sys.exit(ExitCode.UNAVAILABLE)
+        _end(str(error), ExitCode.UNAVAILABLE)
 
 
-async def _serve(configuration: Configuration, path: Path | None, load: partial[Configuration], *, quiet: bool) -> None:
+def _run_workers(configuration: Configuration, path: Path | None, load: partial[Configuration], *, quiet: bool) -> None:
+    """Run the supervisor, which must not import grpc: nothing here may."""
+    from guardsvc.server.workers.supervisor import StartError, Supervisor
+
+    overrides = load.args[1]
+    reload = partial(load, workers=configuration.service.workers)
+
+    async def supervise() -> None:
+        supervisor = Supervisor(configuration, path, reload, overrides)
+        supervisor.handle_signals()
+        listening = await supervisor.start()
+        if listening is not None:
+            _say_ready(configuration, listening.workers, listening.metrics, quiet=quiet)
+            await supervisor.run()
+
+    codes = {
+        "address": ExitCode.UNAVAILABLE,
+        "configuration": ExitCode.CONFIGURATION,
+        "fault": ExitCode.INTERNAL,
+    }
+    try:
+        asyncio.run(supervise())
+    except StartError as error:
+        _end(str(error), codes[error.kind])
+
+
+def _end(message: str, code: ExitCode) -> None:
+    print(f"guardsvc: {message}", file=sys.stderr)
+    sys.exit(code)
+
+
+def _say_ready(
+    configuration: Configuration, workers: Sequence[Mapping[str, str]], metrics: str, *, quiet: bool
+) -> None:
+    """Say in the log and in the banner that the service is ready, and where each worker listens."""
     import structlog
 
-    from guardsvc.server.service import Service
-
-    service = Service(configuration, path, load)
-    service.handle_signals()
-    listening = await service.start()
+    first = [next(iter(listeners.values())) for listeners in workers]
     policy = configuration.policy
     structlog.get_logger(__name__).info(
         "ready",
         version=guardsvc.__version__,
-        grpc=listening.grpc,
-        metrics=listening.metrics,
+        grpc=first[0] if len(first) == 1 else first,
+        listeners=[dict(listeners) for listeners in workers],
+        metrics=metrics,
         source=configuration.source,
         policy=policy.hash,
         guards=[bound.id for bound in policy.guards],
     )
-    if not quiet:
+    if not quiet and configuration.service.audit.output != "stdout":
         with suppress(BrokenPipeError):  # whoever reads the banner may leave, the service stays
-            print(_banner(configuration, listening), flush=True)
-    await service.run()
+            print(_banner(configuration, workers, metrics), flush=True)
 
 
-def _banner(configuration: Configuration, listening: Listening) -> str:
+def _banner(configuration: Configuration, workers: Sequence[Mapping[str, str]], metrics: str) -> str:
     policy = configuration.policy
     guards = ", ".join(bound.id for bound in policy.guards) or "none: every operation gets the default"
     command = _command()
+    asked = "\n".join(
+        f"  {'ext_authz' if number == 0 else '':<9}  {', '.join(listeners.values())} (gRPC"
+        + (f", worker {number})" if len(workers) > 1 else ")")
+        for number, listeners in enumerate(workers)
+    )
+    example = "ext_authz" if len(workers) == 1 else "ext_authz_workers"
     return f"""guardsvc {guardsvc.__version__} is ready
-  ext_authz  {listening.grpc} (gRPC)
-  metrics    http://{listening.metrics}/metrics (and /livez /readyz /version)
+{asked}
+  metrics    http://{metrics}/metrics (and /livez /readyz /version)
   policy     {policy.settings.name}, {policy.hash}, mode {policy.settings.mode}, from {configuration.source}
   guards     {guards}
 Next:
-  a gateway   deploy/envoy/ext_authz.yaml points Envoy here; see docs/gateways.md
+  a gateway   deploy/envoy/{example}.yaml points Envoy here; see docs/gateways.md
   a message   echo '{{"jsonrpc":"2.0","id":1,"method":"ping"}}' | {command} check
   a policy    docs/configuration.md; {command} validate FILE; {command} serve --config FILE
   stop        Ctrl-C or SIGTERM"""

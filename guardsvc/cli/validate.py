@@ -4,11 +4,19 @@ from __future__ import annotations
 
 import json
 import sys
+import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from guardsvc.cli.exit_codes import ExitCode
 from guardsvc.config import ConfigError
 from guardsvc.server.configuration import Configuration, load_configuration
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from guardsvc.policy import Policy
+    from guardsvc.server.settings import ServiceSettings
 
 __all__ = ["run_validate"]
 
@@ -64,10 +72,32 @@ def _warnings(configuration: Configuration) -> list[str]:
         for bound in policy.guards
         if bound.failure_mode == "fail_open"
     )
-    host = configuration.service.grpc.address.rpartition(":")[0].strip("[]")
-    if host not in ("localhost", "::1") and not host.startswith("127."):
-        warnings.append(
-            f"service.grpc.address {configuration.service.grpc.address} is not loopback: identities from peers "
-            "on other hosts count as not verified"
-        )
+    warnings.extend(_warnings_about_exceptions(policy))
+    warnings.extend(_warnings_about_peers(configuration.service))
     return warnings
+
+
+def _warnings_about_exceptions(policy: Policy) -> Iterator[str]:
+    now = time.time()
+    for index, entry in enumerate(policy.exceptions):
+        where = f"policy.exceptions[{index}]"
+        settings = policy.settings.exceptions[index]
+        if entry.is_expired(now):
+            yield f'{where} has expired at {settings.until}: findings of rule "{settings.rule}" count again'
+        guards = [bound for bound in policy.guards if bound.type.suppressible and entry.is_for_guard(bound.id)]
+        known = [bound.rules for bound in guards if bound.rules is not None]
+        if len(known) == len(guards) and not any(map(entry.rule.match, frozenset().union(*known))):
+            yield f'{where} sets nothing aside: no guard that it concerns has a rule "{settings.rule}"'
+
+
+def _warnings_about_peers(service: ServiceSettings) -> Iterator[str]:
+    for name, listener in service.listeners.items():
+        where = f"service.listeners.{name} {listener.address}"
+        if listener.believed == "any":
+            yield f"{where} believes everyone who can reach it: any of them can name any caller"
+        if not listener.beyond_this_host:
+            continue
+        if listener.tls is None:
+            yield f"{where} is not loopback and has no TLS: everyone on the way reads and changes calls"
+        if listener.believed == "local":
+            yield f"{where} is not loopback: what peers on other hosts say of a caller is not believed"

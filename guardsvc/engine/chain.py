@@ -16,11 +16,12 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from guardsvc.engine.evaluation import Evaluation, evaluate_async, evaluate_inline, out_of_time
+from guardsvc.engine.facts import FactDesk
 from guardsvc.mcp.transport import TransportKind
 from guardsvc.model import Decision, GuardOutcome, Kind, Mode, Operation, reason_for
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from guardsvc.engine.facts import FactSources
     from guardsvc.model.decision import VerdictName
@@ -66,6 +67,8 @@ async def decide(
     try:
         if operation.kind is Kind.TRANSPORT and (code := _transport_refusal(policy, operation)):
             return refuse(policy, operation, code, started=started)
+        if policy.settings.identity.require_verified and not operation.caller.verified and _asks_for_names(operation):
+            return refuse(policy, operation, "unverified_caller", started=started)
         await run.walk()
         return _conclude(run, started, can_modify=can_modify)
     except Exception:
@@ -107,14 +110,14 @@ def new_decision_id() -> str:
 class _Run:
     """The walk of one operation through the chain."""
 
-    __slots__ = ("current", "deadline", "end", "judged", "now", "operation", "outcomes", "policy", "sources")
+    __slots__ = ("current", "deadline", "desk", "end", "judged", "now", "operation", "outcomes", "policy")
 
     def __init__(self, policy: Policy, operation: Operation, deadline: float, sources: FactSources) -> None:
         self.policy = policy
         self.operation = operation
         self.current = operation
         self.deadline = deadline
-        self.sources = sources
+        self.desk = FactDesk(sources, policy)
         self.now = time.time()
         self.outcomes: list[GuardOutcome] = []
         self.judged = False
@@ -138,7 +141,7 @@ class _Run:
         limits = self.policy.rules.limits
         if bound.inline and not bound.type.facts:
             return evaluate_inline(bound, self.current, self.deadline, limits)
-        return await evaluate_async(bound, self.current, self.deadline, limits, self.sources)
+        return await evaluate_async(bound, self.current, self.deadline, limits, self.desk)
 
     async def _walk_concurrently(self, guards: tuple[BoundGuard, ...]) -> None:
         tasks = {bound.id: asyncio.create_task(self._ask(bound)) for bound in guards}
@@ -210,14 +213,22 @@ def _conclude(run: _Run, started: float, *, can_modify: bool) -> Decision:
     return _decision(policy, operation, started, verdict="modify", payload=run.current.payload, outcomes=outcomes)
 
 
+def _asks_for_names(operation: Operation) -> bool:
+    """Whether a caller can be asked who it is: not before it could learn how, nor by a browser on its behalf."""
+    return operation.method not in (TransportKind.WELL_KNOWN, TransportKind.PREFLIGHT)
+
+
 def _transport_refusal(policy: Policy, operation: Operation) -> str | None:
     kind = TransportKind(operation.method)
     return None if policy.transport[kind] == "allow" else TRANSPORT_REASONS[kind]
 
 
 def _decision(policy: Policy, operation: Operation, started: float, *, verdict: VerdictName, **more: Any) -> Decision:
+    decision_id = new_decision_id()
+    if verdict in _ENDS and not policy.settings.denials.plain:
+        more |= _worded(policy, decision_id, more)
     return Decision(
-        id=new_decision_id(),
+        id=decision_id,
         operation=operation,
         verdict=verdict,
         mode=policy.settings.mode,
@@ -225,3 +236,13 @@ def _decision(policy: Policy, operation: Operation, started: float, *, verdict: 
         duration=perf_counter() - started,
         **more,
     )
+
+
+def _worded(policy: Policy, decision_id: str, told: Mapping[str, Any]) -> dict[str, Any]:
+    """What the client is told, as the policy words it."""
+    denials, reason = policy.settings.denials, told["code"] or ""
+    message = told.get("message") or reason_for(reason).text
+    details = told.get("details") or {}
+    if (link := denials.link(reason=reason, decision_id=decision_id)) is not None:
+        details = {**details, "support_url": link}
+    return {"message": denials.word(message, reason=reason, decision_id=decision_id), "details": details}

@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from guardsvc.engine.facts import NO_FACTS, FactSources, fetch
+from guardsvc.engine.facts import NO_FACTS, FactDesk
 from guardsvc.engine.failure import FAILURE_CODES, verdict_of_failure
 from guardsvc.engine.modification import changes_nothing, check_modification
+from guardsvc.engine.weighing import weigh
 from guardsvc.model import (
     Allow,
     Deny,
@@ -77,7 +78,7 @@ def evaluate_inline(bound: BoundGuard, operation: Operation, deadline: float, li
 
 
 async def evaluate_async(
-    bound: BoundGuard, operation: Operation, deadline: float, limits: Limits, sources: FactSources
+    bound: BoundGuard, operation: Operation, deadline: float, limits: Limits, desk: FactDesk
 ) -> Evaluation:
     """Ask a guard that needs facts or leaves the interpreter; it is cancelled when its time is over.
 
@@ -87,10 +88,11 @@ async def evaluate_async(
     remaining = deadline - started
     if remaining <= 0:
         return out_of_time(bound)
-    time = asyncio.timeout(min(bound.timeout, remaining))
+    seconds = min(bound.timeout, remaining)
+    time = asyncio.timeout(seconds)
     try:
         async with time:
-            facts = await fetch(bound, operation, sources) if bound.type.facts else NO_FACTS
+            facts = await desk.facts(bound, operation, seconds) if bound.type.facts else NO_FACTS
             verdict = bound.guard.evaluate(operation, facts)
             if inspect.isawaitable(verdict):
                 verdict = await verdict
@@ -120,6 +122,10 @@ def _cancelled_from_outside() -> bool:
 def _in_time(
     bound: BoundGuard, operation: Operation, verdict: object, elapsed: float, remaining: float, limits: Limits
 ) -> Evaluation:
+    if isinstance(verdict, Verdict):
+        _check_findings(verdict.findings)
+        if bound.weighed:
+            verdict = weigh(bound, operation, verdict)
     if elapsed > min(bound.timeout, remaining) and not isinstance(verdict, Deny | Pending):
         late = remaining < bound.timeout
         message = f"the guard took {elapsed * 1000:.1f} ms"
@@ -132,24 +138,20 @@ def _answered(
 ) -> Evaluation:
     match verdict:
         case Allow(findings=findings):
-            _check_findings(findings)
             return Evaluation(_outcome(bound, "allow", elapsed, findings=findings))
         case Deny(code=code, message=message, details=details, findings=findings):
             _check_code(code)
-            _check_findings(findings)
             _check_told(message, details)
             return Evaluation(
                 _outcome(bound, "deny", elapsed, code=code, message=message, details=details, findings=findings)
             )
         case Modify(payload=payload, findings=findings):
-            _check_findings(findings)
             if changes_nothing(operation, payload):
                 return Evaluation(_outcome(bound, "allow", elapsed, findings=findings))
             checked = check_modification(operation, payload, limits)
             return Evaluation(_outcome(bound, "modify", elapsed, findings=findings), checked)
         case Pending(approval=approval, message=message, findings=findings):
             details = {"approval": approval}
-            _check_findings(findings)
             _check_told(message, details)
             return Evaluation(
                 _outcome(
@@ -172,8 +174,13 @@ def _check_code(code: Any) -> None:
 
 
 def _check_findings(findings: Any) -> None:
-    if findings and not (isinstance(findings, tuple | list) and all(isinstance(item, Finding) for item in findings)):
-        raise GuardFailure(ErrorKind.BAD_ANSWER, "the findings are no tuple of findings")
+    if not isinstance(findings, tuple | list):
+        raise GuardFailure(ErrorKind.BAD_ANSWER, "the findings are no tuple")
+    for item in findings:
+        if not isinstance(item, Finding):
+            raise GuardFailure(ErrorKind.BAD_ANSWER, f"{type(item).__name__} is no finding")
+        if item.suppressed_by:
+            raise GuardFailure(ErrorKind.BAD_ANSWER, "only the policy sets findings aside")
 
 
 def _check_told(message: Any, details: Any) -> None:

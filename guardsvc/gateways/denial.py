@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from guardsvc.mcp.accept import EVENT_STREAM, accepts_events_only
 from guardsvc.mcp.revisions import is_at_least
 from guardsvc.model import Decision, Kind, Operation, reason_for
 
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
 __all__ = ["Denial", "deny"]
 
 JSON = "application/json"
-EVENT_STREAM = "text/event-stream"
 MAX_THREATS = 16
 STATELESS = "2026-07-28"
 
@@ -37,13 +37,14 @@ class Denial(msgspec.Struct, frozen=True, kw_only=True):
     body: str
 
 
-def deny(exchange: Exchange, *, status: int, accept: str | None) -> Denial:
+def deny(exchange: Exchange, *, status: int, accept: str | None, challenge: str = "Bearer") -> Denial:
     """The response to a request that is refused.
 
     Args:
         exchange: with a refusal.
         status: the policy's ``denials.status``.
         accept: the request's Accept header.
+        challenge: the policy's ``identity.challenge``; a 401 has one (RFC 9110 section 15.5.2).
     """
     leading = exchange.leading
     errors = [error for decision in exchange.decisions if (error := _error(exchange, decision)) is not None]
@@ -52,11 +53,15 @@ def deny(exchange: Exchange, *, status: int, accept: str | None) -> Denial:
     http_status = _status(leading, status) if answered else _status_without_id(leading)
     body = msgspec.json.encode(answers if exchange.batch and answered else answers[0]).decode()
     headers = [("content-type", JSON)]
-    if http_status == 200 and _reads_only_events(accept):  # noqa: PLR2004
+    if http_status == 200 and accepts_events_only(() if accept is None else (accept,)):  # noqa: PLR2004
         headers = [("content-type", EVENT_STREAM)]
         body = f"event: message\ndata: {body}\n\n"
+    if http_status == 401:  # noqa: PLR2004
+        headers.append(("www-authenticate", challenge))
     if http_status == 405:  # noqa: PLR2004
         headers.append(("allow", "POST"))
+    if type(wait := leading.details.get("retry_after_ms")) is int:
+        headers.append(("retry-after", str(-(-wait // 1000))))
     return Denial(status=http_status, headers=tuple(headers), body=body)
 
 
@@ -101,7 +106,9 @@ def _awaits_answer(operation: Operation) -> bool:
 def _error_without_id(decision: Decision) -> dict[str, Any]:
     reason = reason_for(decision.code or "")
     data: dict[str, Any] = {**decision.details, "decision_id": decision.id, "reason": reason.code}
-    threats = sorted({threat for finding in decision.findings for threat in finding.threats})
+    threats = sorted(
+        {threat for finding in decision.findings if not finding.suppressed_by for threat in finding.threats}
+    )
     if threats:
         data["threats"] = threats[:MAX_THREATS]
     return {
@@ -118,11 +125,3 @@ def _without_duplicates(errors: list[dict[str, Any]]) -> list[dict[str, Any]]:
         if key not in answers or answers[key]["error"]["data"]["reason"] == "batch_refused":
             answers[key] = error
     return list(answers.values())
-
-
-def _reads_only_events(accept: str | None) -> bool:
-    return (
-        accept is not None
-        and EVENT_STREAM in accept.lower()
-        and not any(media in accept.lower() for media in (JSON, "application/*", "*/*"))
-    )

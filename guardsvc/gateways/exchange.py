@@ -10,10 +10,12 @@ import msgspec
 from guardsvc.engine import FactSources, decide, refuse
 from guardsvc.mcp import HttpRequest, Message, Refusal, interpret
 from guardsvc.model import Caller, Decision, Direction, GatewayProtocol, Kind, Operation, Phase, subject_kind
-from guardsvc.policy import AmbiguousServerError, Policy
+from guardsvc.policy import AmbiguousServerError, IdentityError, Policy
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from guardsvc.model import Finding
 
 __all__ = ["Asker", "Exchange", "judge"]
 
@@ -24,12 +26,14 @@ class Asker(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         protocol: the gateway protocol.
         caller: who sent the request.
+        refusal: why the caller is refused whatever it asks, None where it is not.
         server_id: what the gateway calls the MCP server, if it says so.
         can_modify: whether the protocol can carry a changed payload.
     """
 
     protocol: GatewayProtocol
     caller: Caller = Caller()
+    refusal: IdentityError | None = None
     server_id: str | None = None
     can_modify: bool = False
 
@@ -56,6 +60,14 @@ class Exchange(msgspec.Struct, frozen=True, kw_only=True):
     def leading(self) -> Decision:
         """The decision the request is reported under: the refusal, else the first."""
         return self.refusal or self.decisions[0]
+
+    def with_earlier(self, findings: tuple[Finding, ...]) -> Exchange:
+        """The same, with what others had noticed before on record under the leading decision."""
+        leading = self.leading
+        told = msgspec.structs.replace(leading, earlier=findings)
+        return msgspec.structs.replace(
+            self, decisions=tuple(told if decision is leading else decision for decision in self.decisions)
+        )
 
 
 async def judge(
@@ -105,6 +117,8 @@ async def _judge_message(
     except AmbiguousServerError:
         return refuse(policy, _operation(message, request, asker), "ambiguous_server")
     operation = _operation(message, request, asker, server=place.server, servers=place.servers, subject=place.subject)
+    if asker.refusal is not None:
+        return refuse(policy, operation, asker.refusal.code, details={"detail": str(asker.refusal)})
     return await decide(policy, operation, deadline=deadline, can_modify=asker.can_modify, sources=sources)
 
 

@@ -6,6 +6,7 @@ The gateway holds it in metadata that a client may try to forge, so it is authen
 
 from __future__ import annotations
 
+import hashlib
 import hmac
 import time
 from base64 import urlsafe_b64decode, urlsafe_b64encode
@@ -16,10 +17,11 @@ import msgspec
 if TYPE_CHECKING:
     from guardsvc.model import Decision
 
-__all__ = ["Correlation", "Seal"]
+__all__ = ["Correlation", "Seal", "bounded_subject"]
 
 VERSION = "g1"
 DEFAULT_LIFETIME = 3600.0
+MAX_SUBJECT = 256
 
 
 class Correlation(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
@@ -28,7 +30,7 @@ class Correlation(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     Attributes:
         decision_id: decision of the request.
         tenant, principal, verified: the caller.
-        server, subject, method, id: the operation.
+        server, subject, method, id: the operation; the subject as ``bounded_subject`` gives it.
         policy_hash: the policy that decided.
         expires: seconds since the epoch after which the token is void.
     """
@@ -67,7 +69,7 @@ class Seal:
                 principal=caller.principal,
                 verified=caller.verified,
                 server=operation.server,
-                subject=operation.subject,
+                subject=bounded_subject(operation.subject),
                 method=operation.method,
                 id=operation.id,
                 policy_hash=decision.policy_hash,
@@ -90,6 +92,13 @@ class Seal:
         except (ValueError, msgspec.MsgspecError):
             return None
         return correlation if correlation.expires > time.time() else None
+
+
+def bounded_subject(subject: str | None) -> str | None:
+    """A subject as tokens and metadata carry it: itself, or its SHA-256 where it is long; a URI has no bound."""
+    if subject is None or len(subject) <= MAX_SUBJECT:
+        return subject
+    return f"sha256:{hashlib.sha256(subject.encode()).hexdigest()}"
 
 
 def _mac(key: bytes, sealed: str) -> str:

@@ -13,12 +13,18 @@ from guardsvc.mcp.envelope import (
     Envelope,
     read_envelope,
 )
-from guardsvc.mcp.protocol_members import MESSAGE, OTHER_PARAMS, PARAMS, RESULT, Members, find_fault
+from guardsvc.mcp.protocol_members import MESSAGE, OTHER_PARAMS, PARAMS, RESULT, SERVER_RESULT, Members, find_fault
 from guardsvc.mcp.refusal import Refusal
-from guardsvc.mcp.revisions import ASSUMED_REVISION, KNOWN_METHODS, phase_of, subject_field
+from guardsvc.mcp.revisions import (
+    ASSUMED_REVISION,
+    KNOWN_METHODS,
+    phase_of,
+    response_phase_of,
+    subject_field,
+)
 from guardsvc.model import Kind, Phase, RequestId
 
-__all__ = ["PROTOCOL_VERSION_KEY", "Message", "body_revision", "bounded_revision", "parse"]
+__all__ = ["PROTOCOL_VERSION_KEY", "Message", "body_revision", "bounded_revision", "parse", "parse_response"]
 
 PROTOCOL_VERSION_KEY = "io.modelcontextprotocol/protocolVersion"
 
@@ -79,6 +85,28 @@ def parse(value: Any, version_header: str | None = None) -> tuple[Message, ...]:
     return (_parse_answer(value, version_header),)
 
 
+def parse_response(value: Any, method: str, version_header: str | None = None) -> Message:
+    """Read one decoded JSON value as a server's answer to a request of this method.
+
+    Args:
+        value: what ``strict_json.decode`` returned; its objects repeat no name.
+        method: of the request, empty where it is not known.
+        version_header: the revision that the request was read under.
+
+    Raises:
+        Refusal: it is no answer, or not one that all readers see alike.
+    """
+    if type(value) is not dict:
+        raise Refusal("invalid_message", f"the message is of type {type(value).__name__}")
+    _check_spelling(value, value, MESSAGE, "")
+    if value.get("jsonrpc") != "2.0":
+        raise _refusal(value, "invalid_message", 'jsonrpc is not "2.0"')
+    if "method" in value:
+        raise _refusal(value, "invalid_message", "a method in an answer")
+    answer = _parse_answer(value, version_header, SERVER_RESULT)
+    return msgspec.structs.replace(answer, phase=response_phase_of(method), method=method)
+
+
 def body_revision(payload: Any) -> Any:
     """The revision that params state in their ``_meta``, of whatever type; None where they state none."""
     meta = payload.get("_meta") if type(payload) is dict else None
@@ -121,7 +149,7 @@ def _parse_call(value: dict[str, Any], version_header: str | None) -> tuple[Mess
     return call, msgspec.structs.replace(call, kind=Kind.RESULT, phase=Phase.INPUT_RESPONSE, payload=given)
 
 
-def _parse_answer(value: dict[str, Any], version_header: str | None) -> Message:
+def _parse_answer(value: dict[str, Any], version_header: str | None, members: Members = RESULT) -> Message:
     if ("result" in value) == ("error" in value):
         raise _refusal(value, "invalid_message", "neither a method nor exactly one of result and error")
     if "id" not in value:
@@ -131,7 +159,7 @@ def _parse_answer(value: dict[str, Any], version_header: str | None) -> Message:
     if type(payload) is not dict:
         raise _refusal(value, "invalid_message", f"{kind} is of type {type(payload).__name__}")
     if kind is Kind.RESULT:
-        _check_spelling(value, payload, RESULT, "/result")
+        _check_spelling(value, payload, members, "/result")
     elif type(payload.get("code")) is not int or type(payload.get("message")) is not str:
         raise _refusal(value, "invalid_message", "an error without an integer code and a message")
     no_id = kind is Kind.ERROR and value["id"] is None

@@ -14,7 +14,7 @@ from guardsvc.mcp.envelope import SAFE_INTEGER
 from guardsvc.mcp.refusal import excerpt
 from guardsvc.mcp.spelling import fold
 
-__all__ = ["MESSAGE", "OTHER_PARAMS", "PARAMS", "RESULT", "Fault", "Members", "find_fault"]
+__all__ = ["MESSAGE", "OTHER_PARAMS", "PARAMS", "RESULT", "SERVER_RESULT", "Fault", "Members", "find_fault"]
 
 
 class Fault(msgspec.Struct, frozen=True):
@@ -120,6 +120,32 @@ _META = _members(
 )
 RESULT = _members("action", "content", "model", "role", "roots", "stopReason", _meta=_META)
 """A client's answer to a request of the server."""
+
+SERVER_RESULT = _members(
+    "completion",
+    "content",
+    "contents",
+    "description",
+    "inputRequests",
+    "instructions",
+    "isError",
+    "messages",
+    "nextCursor",
+    "prompts",
+    "protocolVersion",
+    "requestState",
+    "resourceTemplates",
+    "resources",
+    "resultType",
+    "structuredContent",
+    "task",
+    "tasks",
+    "tools",
+    _meta=_META,
+    capabilities=_members(),
+    serverInfo=_IMPLEMENTATION,
+)
+"""A server's answer to a request of the client, at its top; what its parts may hold is not told here."""
 
 PARAMS = _members(
     "arguments",

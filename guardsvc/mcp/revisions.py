@@ -21,6 +21,7 @@ __all__ = [
     "is_at_least",
     "methods",
     "phase_of",
+    "response_phase_of",
     "subject_field",
 ]
 
@@ -145,6 +146,16 @@ _PHASES: dict[str, Phase] = {
     **dict.fromkeys(TransportKind, Phase.CONNECTION),
 }
 
+_RESPONSE_PHASES: dict[str, Phase] = {
+    "tools/call": Phase.TOOL_RESULT,
+    "tasks/result": Phase.TOOL_RESULT,
+    "prompts/get": Phase.PROMPT_RESULT,
+    "resources/read": Phase.RESOURCE_RESULT,
+    "resources/subscribe": Phase.OTHER,
+    "resources/unsubscribe": Phase.OTHER,
+}
+"""Where the answer stands elsewhere than the request; only calls of tools become tasks."""
+
 _SUBJECT_FIELDS = {
     "tools/call": "name",
     "prompts/get": "name",
@@ -162,6 +173,11 @@ def methods(revision: str) -> Methods | None:
 def phase_of(method: str) -> Phase:
     """The phase of a client's request or notification."""
     return _PHASES.get(method, Phase.OTHER)
+
+
+def response_phase_of(method: str) -> Phase:
+    """The phase of a server's answer to a request of this method; other where nothing says what it answers."""
+    return _RESPONSE_PHASES.get(method) or phase_of(method)
 
 
 def subject_field(method: str) -> str | None:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from enum import StrEnum
 
+from guardsvc.mcp.accept import names_events
 from guardsvc.mcp.http_request import HttpRequest
-from guardsvc.model import Globs, Headers
+from guardsvc.model import Globs
 
 __all__ = ["TransportKind", "classify"]
 
@@ -39,7 +40,7 @@ def classify(request: HttpRequest, mcp_paths: Globs) -> TransportKind | None:
             return TransportKind.OTHER
         case "GET" | "HEAD" if path.startswith("/.well-known/") and not _CLIMBS.search(path):
             return TransportKind.WELL_KNOWN
-        case "GET" if is_mcp and _accepts_event_stream(request.headers):
+        case "GET" if is_mcp and names_events(request.headers.all("accept")):
             return TransportKind.GET_STREAM
         case "DELETE" if is_mcp:
             return TransportKind.SESSION_END
@@ -47,11 +48,3 @@ def classify(request: HttpRequest, mcp_paths: Globs) -> TransportKind | None:
             return TransportKind.PREFLIGHT
         case _:
             return TransportKind.OTHER
-
-
-def _accepts_event_stream(headers: Headers) -> bool:
-    return any(
-        item.partition(";")[0].strip(" \t").lower() == "text/event-stream"
-        for value in headers.all("accept")
-        for item in value.split(",")
-    )

@@ -4,16 +4,18 @@ Everything else imports this package; it imports nothing of guardsvc.
 """
 
 from guardsvc.model.decision import Decision, GuardOutcome
+from guardsvc.model.facts import FactNeeds, FactRequest, Facts, FactSource, FactUse
 from guardsvc.model.globs import Globs
 from guardsvc.model.guard import (
     ErrorKind,
-    Facts,
     FailureMode,
     Guard,
     GuardContext,
     GuardFailure,
     GuardType,
     Mode,
+    Reconsiders,
+    RuleAction,
     Settings,
     SettingsError,
     Tier,
@@ -37,6 +39,10 @@ __all__ = [
     "Deny",
     "Direction",
     "ErrorKind",
+    "FactNeeds",
+    "FactRequest",
+    "FactSource",
+    "FactUse",
     "Facts",
     "FailureMode",
     "Finding",
@@ -55,7 +61,9 @@ __all__ = [
     "Pending",
     "Phase",
     "Reason",
+    "Reconsiders",
     "RequestId",
+    "RuleAction",
     "Settings",
     "SettingsError",
     "Severity",

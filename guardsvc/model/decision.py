@@ -59,6 +59,7 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
         payload: the payload to go on with when the verdict is modify.
         guard: id of the guard that denied or asked for approval, None where the engine did.
         outcomes: every guard that ran, in the order it ran.
+        earlier: what guards of another policy noticed before, as the caller tells; it decides nothing here.
         policy_hash: hash of the policy that decided.
         duration: seconds of wall time.
     """
@@ -73,6 +74,7 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
     payload: Any = None
     guard: str | None = None
     outcomes: tuple[GuardOutcome, ...] = ()
+    earlier: tuple[Finding, ...] = ()
     policy_hash: str = ""
     duration: float = 0.0
 
@@ -83,5 +85,5 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def findings(self) -> tuple[Finding, ...]:
-        """Findings of all guards in the order they ran."""
-        return tuple(finding for outcome in self.outcomes for finding in outcome.findings)
+        """Findings of all guards in the order they ran, those of other policies first."""
+        return self.earlier + tuple(finding for outcome in self.outcomes for finding in outcome.findings)

@@ -2,33 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Generic, Protocol, TypeVar
 
 from pydantic import BaseModel, ConfigDict
 
+from guardsvc.model.facts import Facts
 from guardsvc.model.operation import Operation
 from guardsvc.model.phase import Direction, Phase
-from guardsvc.model.verdict import Verdict
+from guardsvc.model.verdict import Finding, Verdict
 
 __all__ = [
     "ErrorKind",
-    "Facts",
     "FailureMode",
     "Guard",
     "GuardContext",
     "GuardFailure",
     "GuardType",
     "Mode",
+    "Reconsiders",
+    "RuleAction",
     "Settings",
     "SettingsError",
     "Tier",
 ]
-
-Facts = Mapping[str, Any]
-"""What the engine fetched for a guard, by the names the guard type declares."""
 
 
 class Tier(StrEnum):
@@ -63,6 +62,14 @@ class ErrorKind(StrEnum):
     BAD_ANSWER = "bad_answer"
     OVER_BUDGET = "over_budget"
     STATE_UNAVAILABLE = "state_unavailable"
+
+
+class RuleAction(StrEnum):
+    """What a finding of one rule amounts to, where the operator does not leave it to the guard."""
+
+    DENY = "deny"
+    REDACT = "redact"
+    LOG = "log"
 
 
 class GuardFailure(Exception):
@@ -102,11 +109,16 @@ class GuardContext:
         guard_id: the id under which it is configured.
         servers: canonical names of the servers the policy declares.
         input_schemas: ``inputSchema`` of the tools whose definition is configured, by server and tool.
+        workers: how many processes serve the policy, each with a memory of its own.
+        actions: what the operator makes of findings, by rule. The engine sees to ``deny`` and ``log``;
+            ``redact`` is the guard's to do.
     """
 
     guard_id: str
     servers: frozenset[str] = frozenset()
     input_schemas: Mapping[tuple[str, str], Mapping[str, Any]] = field(default_factory=dict)
+    workers: int = 1
+    actions: Mapping[str, RuleAction] = field(default_factory=dict)
 
 
 class Guard(Protocol):
@@ -123,6 +135,13 @@ class Guard(Protocol):
         """
 
 
+class Reconsiders(Protocol):
+    """A guard whose verdict rests on several findings together, such as a count or a threshold."""
+
+    def reconsider(self, operation: Operation, findings: tuple[Finding, ...]) -> Verdict:
+        """What the guard says if these of its findings are all that it noticed. Asked where others are set aside."""
+
+
 S = TypeVar("S", bound=BaseModel)
 
 
@@ -137,8 +156,13 @@ class GuardType(Generic[S]):
         runs_on: where the guard runs unless the configuration says otherwise: phases of both directions, or
             a whole direction.
         tier: native unless the guard leaves the process or the interpreter.
-        facts: names of the facts it needs.
+        facts: names of the facts it needs; see ``FactNeeds``.
         summary: one sentence for ``explain`` and the reference.
+        suppressible: whether its verdicts rest on findings that may be false, so that a policy's exceptions
+            and rule actions can set them aside. Every verdict other than allow must then name its findings.
+        redacts: whether ``redact`` may be the action of its rules.
+        code: reason code where the operator has it deny for a finding.
+        rules: ids of the rules a guard of these settings has, where they are known beforehand.
     """
 
     name: str
@@ -148,3 +172,7 @@ class GuardType(Generic[S]):
     tier: Tier = Tier.NATIVE
     facts: tuple[str, ...] = ()
     summary: str = ""
+    suppressible: bool = True
+    redacts: bool = False
+    code: str = "access_denied"
+    rules: Callable[[S], Collection[str]] | None = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from enum import StrEnum
 from typing import Any
 
@@ -14,6 +15,8 @@ from guardsvc.model.subject import SubjectKind, subject_kind
 __all__ = ["Caller", "GatewayProtocol", "Kind", "Operation", "RequestId"]
 
 RequestId = str | int
+
+_LISTED_TOOL = re.compile(r"/tools/(0|[1-9][0-9]{0,8})(?:/.*)?", re.DOTALL)
 
 
 class GatewayProtocol(StrEnum):
@@ -43,13 +46,15 @@ class Caller(msgspec.Struct, frozen=True, kw_only=True):
         tenant: the tenant, or None where no source names one.
         principal: the principal, or None where no source names one.
         verified: whether the gateway proved the identity and the gateway itself is trusted.
-        address: network address of the client as the gateway saw it.
+        address: network address of the client as the gateway saw it; the gateway's own where it is not trusted.
+        source: kind of source that names the principal, or the tenant where there is no principal.
     """
 
     tenant: str | None = None
     principal: str | None = None
     verified: bool = False
     address: str | None = None
+    source: str | None = None
 
 
 class Operation(msgspec.Struct, frozen=True, kw_only=True):
@@ -95,3 +100,19 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
     def subject_kind(self) -> SubjectKind | None:
         """What the subject names, None where there is none."""
         return subject_kind(self.phase, self.method, self.payload)
+
+    def listed_tool(self, where: str) -> str | None:
+        """Name of the tool that a JSON pointer leads into, as a tools list shows it; None where it is no such pointer.
+
+        Args:
+            where: into the payload.
+        """
+        found = _LISTED_TOOL.fullmatch(where)
+        if found is None or self.phase is not Phase.TOOLS_LIST or self.direction is not Direction.RESPONSE:
+            return None
+        tools = self.payload.get("tools") if type(self.payload) is dict else None
+        if type(tools) is not list or int(found[1]) >= len(tools):
+            return None
+        tool = tools[int(found[1])]
+        name = tool.get("name") if type(tool) is dict else None
+        return name if type(name) is str else None

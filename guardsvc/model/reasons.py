@@ -83,11 +83,17 @@ _ROWS = (
     Reason("kind_not_allowed", _INVALID_REQUEST, "A message of this kind is not part of the protocol revision."),
     Reason("invalid_params", _INVALID_PARAMS, "The params have not the shape of the method."),
     Reason("invalid_header", _INVALID_REQUEST, "A header has not the form the protocol asks for."),
+    Reason("statement_mismatch", _INVALID_REQUEST, "What is asked about is not what the message says."),
+    # Who is calling.
+    Reason("identity_invalid", _DENIED, "The caller's identity cannot be read.", status_without_id=403),
+    Reason("identity_conflict", _DENIED, "The caller's identity is contradictory.", status_without_id=403),
+    Reason("unverified_caller", _DENIED, "The caller's identity is not verified.", 401, 401),
     # Policy.
     Reason("access_denied", _DENIED, "Denied by policy.", status_without_id=403),
     Reason("unknown_server", _DENIED, "Denied by policy.", status_without_id=403),
     Reason("ambiguous_server", _DENIED, "Denied by policy.", status_without_id=403),
     Reason("default_deny", _DENIED, "Denied by policy.", status_without_id=403),
+    Reason("rate_limited", _OVERLOADED, "Too many requests.", status_without_id=429),
     Reason("approval_required", _DENIED, "A person must approve this first.", status_without_id=403),
     Reason(
         "modification_unsupported",
@@ -103,6 +109,7 @@ _ROWS = (
     Reason("guard_bad_answer", _INTERNAL, "A check gave no valid answer.", status_without_id=503),
     Reason("guard_over_budget", _INTERNAL, "A check used up its resources.", status_without_id=503),
     Reason("state_unavailable", _INTERNAL, "A check has no access to its state.", status_without_id=503),
+    Reason("audit_unavailable", _INTERNAL, "The decision cannot be recorded.", status_without_id=503),
     Reason("deadline_exceeded", _INTERNAL, "The decision did not finish in time.", status_without_id=503),
     Reason("internal_error", _INTERNAL, "The decision failed.", status_without_id=503),
     # HTTP requests that carry no MCP message.

@@ -29,6 +29,8 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
         where: JSON pointer (RFC 6901) into the operation's payload; empty for the whole.
         threats: threat ids (``SAF-T1102``, ``MCP05``, ...).
         excerpt: the text that matched, masked; empty where showing it would leak.
+        suppressed_by: id of the policy's exception that sets it aside, empty where it counts. The
+            engine says so; what a guard says here is not heeded.
     """
 
     rule: str
@@ -36,6 +38,7 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
     where: str = ""
     threats: tuple[str, ...] = ()
     excerpt: str = ""
+    suppressed_by: str = ""
 
 
 class Allow(msgspec.Struct, frozen=True, kw_only=True):

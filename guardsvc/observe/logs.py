@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 import sys
-from typing import Literal
+from collections.abc import MutableMapping
+from typing import Any, Literal
 
 import structlog
 
@@ -15,13 +16,21 @@ LogFormat = Literal["json", "console"]
 LEVELS: tuple[LogLevel, ...] = ("debug", "info", "warning", "error")
 
 
-def configure_logging(level: LogLevel, log_format: LogFormat) -> None:
-    """Send structlog's and the standard library's events through one chain to standard error."""
+def configure_logging(level: LogLevel, log_format: LogFormat, *, worker: int | None = None) -> None:
+    """Send structlog's and the standard library's events through one chain to standard error.
+
+    Args:
+        level: lowest level shown.
+        log_format: of a line.
+        worker: number to be in every line, where there are several workers.
+    """
     shared: list[structlog.typing.Processor] = [
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         structlog.processors.format_exc_info,
     ]
+    if worker is not None:
+        shared.append(_naming(worker))
     renderer: structlog.typing.Processor = (
         structlog.processors.JSONRenderer()
         if log_format == "json"
@@ -46,6 +55,14 @@ def configure_logging(level: LogLevel, log_format: LogFormat) -> None:
         cache_logger_on_first_use=True,
     )
     set_level(level)
+
+
+def _naming(worker: int) -> structlog.typing.Processor:
+    def name(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+        event["worker"] = worker
+        return event
+
+    return name
 
 
 def set_level(level: LogLevel) -> None:

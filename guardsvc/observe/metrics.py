@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import platform
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from prometheus_client import (
     CollectorRegistry,
@@ -51,6 +51,7 @@ class Metrics:
     def __init__(self, version: str, *, process: bool = True) -> None:
         self.registry = CollectorRegistry()
         self._own: list[tuple[MetricWrapperBase, tuple[str, ...]]] = []
+        self._whole: list[MetricWrapperBase] = []
         if process:
             ProcessCollector(registry=self.registry)
             GCCollector(registry=self.registry)
@@ -85,26 +86,77 @@ class Metrics:
             "guard",
             "kind",
         )
+        self.suppressed = self._counter(
+            "findings_suppressed_total",
+            "Findings that the policy sets aside, by the exception's id.",
+            "exception",
+        )
+        self.exceptions = self._gauge(
+            "exceptions", "Exceptions of the policy in force, by state: active or expired.", "state", whole=True
+        )
         self.faults = self._counter(
             "gateway_faults_total",
             "Calls ended with an error status because guardsvc itself failed.",
             "service",
         )
+        self.audit_records = self._counter(
+            "audit_records_total",
+            "Audit records by result: written; dropped, as the queue was full; withdrawn, as a decision that needed "
+            "its record became a denial; unwritten when the process ended.",
+            "result",
+        )
+        self.audit_queue = self._gauge("audit_queue", "Audit records that wait to be written.")
+        self.audit_lag = self._gauge(
+            "audit_lag_seconds", "Age of the oldest audit record that waits to be written.", mode="livemax"
+        )
+        self.audit_broken = self._gauge("audit_broken", "1 while the audit cannot be written.")
+        self.unbelieved = self._counter(
+            "unbelieved_calls_total",
+            "Calls from peers that are not believed when they name a caller, by listener.",
+            "listener",
+        )
+        self.tls_reloads = self._counter(
+            "tls_reloads_total",
+            "Changed files of a listener's certificate by result: loaded or failed.",
+            "listener",
+            "result",
+        )
+        self.tls_stale = self._gauge(
+            "tls_stale", "1 while a listener's files cannot be used and it goes on with those of before.", "listener"
+        )
         self.policy_reloads = self._counter(
-            "policy_reloads_total", "Reloads by result: loaded, unchanged or failed.", "result"
+            "policy_reloads_total", "Reloads by result: loaded, unchanged or failed.", "result", whole=True
         )
         self.policy_stale = self._gauge(
             "policy_stale",
             "1 while the policy in force is older than a configuration that could not be loaded.",
+            whole=True,
         )
         self.policy_loaded = self._gauge(
-            "policy_loaded_timestamp_seconds", "When the policy in force was loaded, seconds since the epoch."
+            "policy_loaded_timestamp_seconds",
+            "When the policy in force was loaded, seconds since the epoch.",
+            whole=True,
         )
         self.inflight = self._gauge("inflight", "Decisions under way.")
-        self.build_info = self._gauge("build_info", "1, with the versions in its labels.", "version", "python")
+        self.workers = self._gauge(
+            "workers", "Workers, where there are several, by state: starting, serving or down.", "state", whole=True
+        )
+        self.worker_restarts = self._counter(
+            "worker_restarts_total", "Workers that ended and were replaced.", "worker", whole=True
+        )
+        self.worker_decisions = self._counter(
+            "worker_decisions_total", "Decisions by worker, where there are several.", "worker", whole=True
+        )
+        self.build_info = self._gauge(
+            "build_info", "1, with the versions in its labels.", "version", "python", whole=True
+        )
         self.build_info.labels(version, platform.python_version()).set(1)
+        for state in ("active", "expired"):
+            self.exceptions.labels(state)
         for result in ("loaded", "unchanged", "failed"):
             self.policy_reloads.labels(result)
+        for result in ("written", "dropped", "withdrawn", "unwritten"):
+            self.audit_records.labels(result)
 
     def exposition(self) -> bytes:
         """The Prometheus text format."""
@@ -114,16 +166,25 @@ class Metrics:
         """The metrics of guardsvc itself with their labels, in the order they are declared."""
         return list(self._own)
 
-    def _counter(self, name: str, text: str, *labels: str) -> Counter:
-        return self._declare(Counter(name, text, labels, namespace="guardsvc", registry=self.registry), labels)
+    def whole(self) -> list[MetricWrapperBase]:
+        """The metrics of the service as a whole: the supervisor's, where there are workers."""
+        return list(self._whole)
 
-    def _gauge(self, name: str, text: str, *labels: str) -> Gauge:
-        return self._declare(Gauge(name, text, labels, namespace="guardsvc", registry=self.registry), labels)
+    def _counter(self, name: str, text: str, *labels: str, whole: bool = False) -> Counter:
+        counter = Counter(name, text, labels, namespace="guardsvc", registry=self.registry)
+        return self._declare(counter, labels, whole=whole)
+
+    def _gauge(self, name: str, text: str, *labels: str, whole: bool = False, mode: Any = "livesum") -> Gauge:
+        """A gauge, which is the sum over the workers that run unless it is of the service as a whole."""
+        gauge = Gauge(name, text, labels, namespace="guardsvc", registry=self.registry, multiprocess_mode=mode)
+        return self._declare(gauge, labels, whole=whole)
 
     def _histogram(self, name: str, text: str, *labels: str) -> Histogram:
         histogram = Histogram(name, text, labels, namespace="guardsvc", registry=self.registry, buckets=BUCKETS)
         return self._declare(histogram, labels)
 
-    def _declare(self, metric: M, labels: tuple[str, ...]) -> M:
+    def _declare(self, metric: M, labels: tuple[str, ...], *, whole: bool = False) -> M:
+        if whole:
+            self._whole.append(metric)
         self._own.append((metric, labels))
         return metric

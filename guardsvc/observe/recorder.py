@@ -1,4 +1,4 @@
-"""Recorder: counts a decision and logs what was refused."""
+"""Recorder: counts a decision, logs what was refused, and has it audited."""
 
 from __future__ import annotations
 
@@ -7,19 +7,19 @@ from typing import TYPE_CHECKING
 import structlog
 
 from guardsvc.model import REASONS, Decision, GuardOutcome, Mode
+from guardsvc.observe.described import MAX_RULES, cut, described
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection
+    from collections.abc import Callable, Collection, Sequence
     from contextlib import AbstractContextManager
 
+    from guardsvc.model import Finding
+    from guardsvc.observe.audit import Audit
     from guardsvc.observe.metrics import Metrics
 
 __all__ = ["Recorder"]
 
 log = structlog.get_logger("guardsvc.decision")
-
-MAX_LOGGED = 256
-MAX_RULES = 16
 
 
 class Recorder:
@@ -30,10 +30,12 @@ class Recorder:
     Args:
         metrics: where to count.
         methods: names that may stand in the ``method`` label.
+        audit: keeps a record of every decision, None where none is kept.
     """
 
-    def __init__(self, metrics: Metrics, methods: Collection[str]) -> None:
+    def __init__(self, metrics: Metrics, methods: Collection[str], audit: Audit | None = None) -> None:
         self._metrics = metrics
+        self._audit = audit
         self._methods = frozenset(methods)
         self._decisions: dict[tuple[str, ...], Callable[[], None]] = {}
         self._evaluations: dict[tuple[str, str, str], Callable[[], None]] = {}
@@ -47,13 +49,43 @@ class Recorder:
         """Count a call that guardsvc itself failed."""
         self._metrics.faults.labels(service).inc()
 
+    async def keep(
+        self,
+        decisions: Sequence[Decision],
+        *,
+        policy_name: str,
+        size: int,
+        weight: int | None = None,
+        deadline: float,
+    ) -> bool:
+        """Have the decisions of one request audited; False where they may not be applied without their records.
+
+        Args:
+            decisions: of one request.
+            policy_name: name of the policy.
+            size: bytes of the request's body.
+            weight: bytes of all of the request, where they are known.
+            deadline: when to give up, on the clock of ``time.perf_counter``.
+        """
+        if self._audit is None:
+            return True
+        return await self._audit.keep(decisions, policy_name=policy_name, size=size, weight=weight, deadline=deadline)
+
+    def keep_refused(self, decisions: Sequence[Decision], *, policy_name: str, size: int) -> None:
+        """Have decisions audited that became denials because ``keep`` said so."""
+        if self._audit is not None:
+            self._audit.add(decisions, policy_name=policy_name, size=size)
+
     def record(self, decision: Decision) -> None:
         """Count the decision and its guards' outcomes, and log it unless it is a plain allow."""
         self._count(decision)
         self._metrics.decision_duration.observe(decision.duration)
         for outcome in decision.outcomes:
             self._count_guard(outcome)
-        if decision.verdict != "allow" or any(outcome.error for outcome in decision.outcomes):
+        suppressed = _suppressed(decision)
+        for finding in suppressed:
+            self._metrics.suppressed.labels(finding.suppressed_by).inc()
+        if suppressed or decision.verdict != "allow" or any(outcome.error for outcome in decision.outcomes):
             _log(decision)
 
     def _count(self, decision: Decision) -> None:
@@ -85,29 +117,10 @@ class Recorder:
 
 
 def _log(decision: Decision) -> None:
-    operation, caller = decision.operation, decision.operation.caller
-    failed = {o.guard: _cut(f"{o.error}: {o.message}") for o in decision.outcomes if o.error}
-    log.info(
-        "decision",
-        decision_id=decision.id,
-        verdict=decision.verdict,
-        applied=decision.applied,
-        reason=decision.code,
-        guard=decision.guard,
-        rules=[_cut(finding.rule) for finding in decision.findings[:MAX_RULES]] or None,
-        protocol=operation.protocol.value,
-        phase=operation.phase.value,
-        method=_cut(operation.method),
-        server=operation.server,
-        subject=_cut(operation.subject),
-        tenant=_cut(caller.tenant),
-        principal=_cut(caller.principal),
-        verified=caller.verified,
-        detail=_cut(str(decision.details.get("detail", "")) or None),
-        failed=failed or None,
-        policy=decision.policy_hash,
-    )
+    failed = {o.guard: cut(f"{o.error}: {o.message}") for o in decision.outcomes if o.error}
+    suppressed = [f"{cut(finding.rule)} by {finding.suppressed_by}" for finding in _suppressed(decision)[:MAX_RULES]]
+    log.info("decision", **described(decision), failed=failed or None, suppressed=suppressed or None)
 
 
-def _cut(text: str | None) -> str | None:
-    return text if text is None or len(text) <= MAX_LOGGED else text[:MAX_LOGGED] + "…"
+def _suppressed(decision: Decision) -> list[Finding]:
+    return [finding for outcome in decision.outcomes for finding in outcome.findings if finding.suppressed_by]

@@ -23,6 +23,8 @@ from guardsvc.model import (
     Phase,
     SettingsError,
 )
+from guardsvc.policy.exceptions import Exceptions, FindingException
+from guardsvc.policy.findings import check_actions, check_exceptions
 from guardsvc.policy.policy import BoundGuard, Point, Policy
 from guardsvc.policy.scope import Scope, Window
 from guardsvc.policy.servers import ServerTable
@@ -75,6 +77,8 @@ def build_policy(
     registry: Mapping[str, GuardType[Any]],
     checker: Checker,
     base: Path = ("policy",),
+    *,
+    workers: int = 1,
 ) -> Policy | None:
     """Build every guard and bind it to its place in the chain.
 
@@ -83,6 +87,7 @@ def build_policy(
         registry: the guard types by name.
         checker: collects every problem found.
         base: where the section stands in the document.
+        workers: how many processes serve the policy.
 
     Returns:
         The policy, or None where the checker has gathered a problem.
@@ -94,6 +99,11 @@ def build_policy(
         for tool, definition in of_server.tools.items()
         if definition.input_schema is not None
     }
+    servers = ServerTable(settings.servers)
+    exceptions = Exceptions(
+        (FindingException.compile(entry, index) for index, entry in enumerate(settings.exceptions)), servers
+    )
+    check_exceptions(settings, registry, checker, (*base, "exceptions"))
     guards: list[BoundGuard] = []
     seen: dict[str, int] = {}
     for index, entry in enumerate(settings.guards):
@@ -105,8 +115,14 @@ def build_policy(
             )
         seen.setdefault(entry.name, index)
         _check_known_servers(entry.match.servers, settings, checker, (*path, "match", "servers"))
-        context = GuardContext(guard_id=entry.name, servers=frozenset(settings.servers), input_schemas=context_schemas)
-        bound = _bind(entry, registry[entry.type], context, checker, path)
+        context = GuardContext(
+            guard_id=entry.name,
+            servers=frozenset(settings.servers),
+            input_schemas=context_schemas,
+            workers=workers,
+            actions={rule: of_rule.action for rule, of_rule in entry.rules.items()},
+        )
+        bound = _bind(entry, registry[entry.type], context, exceptions, checker, path)
         if bound is not None and entry.enabled:
             guards.append(bound)
     if checker.problems:
@@ -115,22 +131,30 @@ def build_policy(
         settings=settings,
         hash=_hash(settings),
         guards=tuple(guards),
-        servers=ServerTable(settings.servers),
+        servers=servers,
         transport={kind: getattr(settings.transport, kind.removeprefix("http/")) for kind in TransportKind},
         rules=_rules(settings.integrity),
         deadline=settings.deadline_ms / 1000,
         reserve=settings.deadline_reserve_ms / 1000,
+        exceptions=exceptions.entries,
     )
 
 
 def _bind(
-    entry: GuardEntry, guard_type: GuardType[Any], context: GuardContext, checker: Checker, path: Path
+    entry: GuardEntry,
+    guard_type: GuardType[Any],
+    context: GuardContext,
+    exceptions: Exceptions,
+    checker: Checker,
+    path: Path,
 ) -> BoundGuard | None:
     try:
         guard = guard_type.build(entry.settings, context)
     except SettingsError as error:
         checker.add((*path, "settings", *error.path), str(error))
         return None
+    rules = None if guard_type.rules is None else frozenset(guard_type.rules(entry.settings))
+    check_actions(entry, guard_type, rules, checker, (*path, "rules"))
     return BoundGuard(
         id=entry.name,
         type=guard_type,
@@ -142,6 +166,9 @@ def _bind(
         points=_points(entry.runs_on or guard_type.runs_on),
         scope=Scope.compile(entry.match),
         window=Window.compile(entry.active),
+        exceptions=exceptions.of_guard(entry.name) if guard_type.suppressible else None,
+        actions=context.actions,
+        rules=rules,
     )
 
 

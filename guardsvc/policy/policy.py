@@ -6,12 +6,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
-from guardsvc.model import Direction, FailureMode, Guard, GuardType, Mode, Phase, Tier
+from guardsvc.model import Direction, FailureMode, Guard, GuardType, Mode, Phase, RuleAction, Tier
+from guardsvc.policy.identity import Identity
 
 if TYPE_CHECKING:
     from guardsvc.mcp import InterpretationRules
     from guardsvc.mcp.transport import TransportKind
     from guardsvc.model import Operation
+    from guardsvc.policy.exceptions import Exceptions, FindingException
     from guardsvc.policy.scope import Scope, Window
     from guardsvc.policy.servers import ServerTable
     from guardsvc.policy.settings import PolicySettings
@@ -36,6 +38,9 @@ class BoundGuard:
         points: the directions and phases it runs on.
         scope: operations it judges, None for all.
         window: when it is active, None for always.
+        exceptions: the policy's exceptions that concern it, None where there are none.
+        actions: what a finding amounts to, by rule, where the operator says so.
+        rules: ids of its rules, None where they are not known beforehand.
     """
 
     id: str
@@ -48,6 +53,14 @@ class BoundGuard:
     points: frozenset[Point]
     scope: Scope | None = None
     window: Window | None = None
+    exceptions: Exceptions | None = None
+    actions: Mapping[str, RuleAction] = field(default_factory=dict)
+    rules: frozenset[str] | None = None
+
+    @property
+    def weighed(self) -> bool:
+        """Whether the policy has a say in what its findings amount to."""
+        return self.exceptions is not None or bool(self.actions)
 
     @property
     def inline(self) -> bool:
@@ -76,10 +89,12 @@ class Policy:
     Attributes:
         hash: hexadecimal digest of the settings.
         guards: every enabled guard, in configuration order.
+        identity: names callers.
         transport: what becomes of each kind of request without a message.
         rules: bounds of interpretation.
         deadline: seconds for a decision where the gateway sets no deadline.
         reserve: seconds of the gateway's deadline kept for the way back.
+        exceptions: findings that are set aside.
     """
 
     settings: PolicySettings
@@ -90,12 +105,19 @@ class Policy:
     rules: InterpretationRules
     deadline: float
     reserve: float
+    exceptions: tuple[FindingException, ...] = ()
+    identity: Identity = field(init=False, compare=False, repr=False)
     _chains: dict[Point, tuple[Step, ...]] = field(default_factory=dict, compare=False, repr=False)
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "identity", Identity(self.settings.identity))
         for direction in Direction:
             for phase in Phase:
                 self._chains[direction, phase] = _steps(self.guards, (direction, phase))
+
+    def expired_exceptions(self, now: float) -> tuple[FindingException, ...]:
+        """Exceptions that have no effect any more at ``now``, seconds since the epoch."""
+        return tuple(entry for entry in self.exceptions if entry.is_expired(now))
 
     def chain(self, direction: Direction, phase: Phase) -> tuple[Step, ...]:
         """The guards that run at this point, by priority."""

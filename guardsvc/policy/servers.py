@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from guardsvc.model import Globs, SubjectKind
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from guardsvc.policy.settings import ServerSettings
 
@@ -78,26 +78,54 @@ class ServerTable:
             AmbiguousServerError: the prefix of the subject belongs to several candidates.
         """
         candidates = self._candidates(server_id, host)
-        if subject is None:
-            return _reaching(candidates, None)
-        uri = kind is SubjectKind.RESOURCE
-        owners = [
-            (server, prefix)
-            for server in (candidates or (() if server_id else self._servers))
-            if (prefix := _prefix_of(server, subject, uri=uri)) is not None
-        ]
-        if len(owners) > 1:
-            raise AmbiguousServerError(subject)
-        if owners:
-            server, prefix = owners[0]
-            return Place(server.name, (server.name,), subject[len(prefix) :])
-        return _reaching(candidates, subject) if len(candidates) == 1 else _reaching((), subject)
+        return _place(candidates, candidates or (() if server_id else self._servers), kind, subject)
+
+    def place_among(self, servers: Iterable[str], *, kind: SubjectKind | None, subject: str | None) -> Place:
+        """Find the server among those a caller names, and the server's own name of the subject.
+
+        Args:
+            servers: by canonical name or by id, at least one. If any of them is unknown, all are: what
+                may reach a server that nobody knows is not judged as if it could not.
+            kind: what the subject names.
+            subject: tool name, prompt name or URI, with or without the gateway's prefix.
+
+        Raises:
+            AmbiguousServerError: a name is one server's own and another's id, or the prefix of the
+                subject belongs to several candidates.
+        """
+        named = [self._called(name) for name in servers]
+        candidates = tuple(dict.fromkeys(server for found in named for server in found)) if all(named) else ()
+        return _place(candidates, candidates, kind, subject)
+
+    def _called(self, name: str) -> tuple[_Server, ...]:
+        """The servers of a canonical name or an id."""
+        found = tuple(server for server in self._servers if name == server.name or name in server.ids)
+        if len(found) > 1 and name in self.names:
+            raise AmbiguousServerError(name)
+        return found
 
     def _candidates(self, server_id: str | None, host: str) -> tuple[_Server, ...]:
         if server_id:
             return tuple(server for server in self._servers if server_id in server.ids)
         name = _without_port(host)
         return tuple(server for server in self._servers if server.hosts.match(name))
+
+
+def _place(
+    candidates: tuple[_Server, ...], owners_among: tuple[_Server, ...], kind: SubjectKind | None, subject: str | None
+) -> Place:
+    if subject is None:
+        return _reaching(candidates, None)
+    uri = kind is SubjectKind.RESOURCE
+    owners = [
+        (server, prefix) for server in owners_among if (prefix := _prefix_of(server, subject, uri=uri)) is not None
+    ]
+    if len(owners) > 1:
+        raise AmbiguousServerError(subject)
+    if owners:
+        server, prefix = owners[0]
+        return Place(server.name, (server.name,), subject[len(prefix) :])
+    return _reaching(candidates, subject)
 
 
 def _reaching(servers: tuple[_Server, ...], subject: str | None) -> Place:

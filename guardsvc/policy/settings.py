@@ -6,7 +6,10 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import AwareDatetime, Field, SerializeAsAny, model_validator
 
-from guardsvc.model import Direction, FailureMode, Mode, Phase, Settings, SettingsError
+from guardsvc.model import Direction, FailureMode, Mode, Phase, RuleAction, Settings, SettingsError
+from guardsvc.policy.denials import DenialSettings
+from guardsvc.policy.exceptions import ExceptionSettings
+from guardsvc.policy.identity_settings import IdentitySettings
 
 __all__ = [
     "ActiveSettings",
@@ -15,6 +18,7 @@ __all__ = [
     "IntegritySettings",
     "MatchSettings",
     "PolicySettings",
+    "RuleSettings",
     "ServerSettings",
     "ToolSettings",
     "TransportSettings",
@@ -54,6 +58,15 @@ class ActiveSettings(Settings):
         return self
 
 
+class RuleSettings(Settings):
+    """What the operator makes of the findings of one rule."""
+
+    action: RuleAction = Field(
+        description="`deny`: any finding of the rule denies. `log`: its findings are recorded and deny nothing. "
+        "`redact`: what was found is taken out, by guards that can."
+    )
+
+
 class GuardEntry(Settings):
     """One guard of the chain."""
 
@@ -73,6 +86,9 @@ class GuardEntry(Settings):
     mode: Mode = Field(default=Mode.ENFORCE, description="`shadow`: evaluated and recorded, never applied.")
     match: MatchSettings = Field(default=MatchSettings(), description="Scope of the guard.")
     active: ActiveSettings = Field(default=ActiveSettings(), description="Time window of the guard.")
+    rules: dict[Name, RuleSettings] = Field(
+        default={}, description="What findings amount to, by rule; the guard's own judgement for the others."
+    )
     settings: SerializeAsAny[Settings] = Field(default=Settings(), description="Settings of the guard type.")
 
     @property
@@ -105,14 +121,6 @@ class ServerSettings(Settings):
     )
     uri_prefixes: tuple[Name, ...] = Field(default=(), description="What gateways put in front of its resource URIs.")
     tools: dict[Name, ToolSettings] = Field(default={}, description="Tools whose definition is configured, by name.")
-
-
-class DenialSettings(Settings):
-    """How a refusal is told to the client."""
-
-    status: Literal[200, 403] = Field(
-        default=200, description="HTTP status of a refused request where no specification fixes one."
-    )
 
 
 class IntegritySettings(Settings):
@@ -169,5 +177,9 @@ class PolicySettings(Settings):
     transport: TransportSettings = Field(
         default=TransportSettings(), description="HTTP requests that carry no MCP message."
     )
+    identity: IdentitySettings = Field(default=IdentitySettings(), description="Who is calling.")
     servers: dict[Name, ServerSettings] = Field(default={}, description="The MCP servers by canonical name.")
     guards: tuple[GuardEntry, ...] = Field(default=(), description="The guards of the chain.")
+    exceptions: tuple[ExceptionSettings, ...] = Field(
+        default=(), description="Findings that are false: they are recorded and count for nothing."
+    )

@@ -15,7 +15,9 @@ from guardsvc.config.document import MAX_BYTES
 from guardsvc.guards.registry import load_registry
 from guardsvc.model import GuardType, Settings
 from guardsvc.policy import Policy, build_policy, policy_model
+from guardsvc.server.audit_settings import audit_problems
 from guardsvc.server.settings import MIB, ServiceSettings
+from guardsvc.server.workers.addresses import collisions
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -70,20 +72,29 @@ def installed_guard_types() -> tuple[Mapping[str, GuardType[Any]], type[Settings
     return registry, configuration_model(registry)
 
 
-def load_configuration(path: Path | None, overrides: Mapping[str, Mapping[str, Any]] | None = None) -> Configuration:
+def load_configuration(
+    path: Path | None,
+    overrides: Mapping[str, Any] | None = None,
+    *,
+    content: bytes | None = None,
+    workers: int | None = None,
+) -> Configuration:
     """Read, check and build a configuration; nothing of it is used unless all of it is right.
 
     Args:
         path: the file, or None for the built-in default.
-        overrides: settings of the ``service`` section that flags or environment variables give, by
-            section, over the file's.
+        overrides: settings of the ``service`` section that flags or environment variables give, over
+            the file's.
+        content: what the file holds, where it has been read already.
+        workers: how many workers run, where they do already; the number of the file counts at start only.
 
     Raises:
         ConfigError: with every problem found.
         GuardLoadError: an installed package's guard cannot be used.
     """
     source = BUILT_IN if path is None else str(path)
-    content = b"" if path is None else _read(path)
+    if content is None:
+        content = b"" if path is None else _read(path)
     document = Document.parse(_default_text() if path is None else content, source)
     checker = Checker(document)
     registry, model = installed_guard_types()
@@ -91,7 +102,9 @@ def load_configuration(path: Path | None, overrides: Mapping[str, Mapping[str, A
     settings: Any = checker.check(model, raw)
     checker.raise_if_any()
     _check_service(settings.service, settings.policy.integrity.max_bytes, checker)
-    policy = build_policy(settings.policy, registry, checker)
+    for place, problem in collisions(settings.service):
+        checker.add(("service", *place), problem)
+    policy = build_policy(settings.policy, registry, checker, workers=workers or settings.service.workers)
     checker.raise_if_any()
     if policy is None:
         raise AssertionError("a policy that was not built left no problem")
@@ -99,6 +112,8 @@ def load_configuration(path: Path | None, overrides: Mapping[str, Mapping[str, A
 
 
 def _check_service(service: ServiceSettings, max_bytes: int, checker: Checker) -> None:
+    for place, problem in audit_problems(service.audit, service.workers, max_bytes):
+        checker.add(("service", *place), problem)
     for index, key in enumerate(service.seal.keys):
         if len(key.reveal()) < MIN_SEAL_KEY:
             checker.add(("service", "seal", "keys", index), f"shorter than {MIN_SEAL_KEY} characters")
@@ -110,14 +125,26 @@ def _check_service(service: ServiceSettings, max_bytes: int, checker: Checker) -
         )
 
 
-def _merge(value: Mapping[str, Any], overrides: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+def _merge(value: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[str, Any]:
     merged = dict(value)
     if overrides and isinstance(merged.get("service", {}), dict):
         service = dict(merged.get("service", {}))
         for section, settings in overrides.items():
-            base = service.get(section, {})
-            service[section] = {**base, **settings} if isinstance(base, dict) else base
+            if not isinstance(settings, dict):
+                service[section] = settings
+                continue
+            service[section] = _over(service.get(section, {}), settings)
         merged["service"] = service
+    return merged
+
+
+def _over(base: Any, settings: Mapping[str, Any]) -> Any:
+    """Settings over those of the file, key by key; what the file has in the wrong form stays, to be named."""
+    if not isinstance(base, dict):
+        return base
+    merged = dict(base)
+    for key, value in settings.items():
+        merged[key] = _over(base.get(key, {}), value) if isinstance(value, dict) else value
     return merged
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
 
@@ -10,9 +10,9 @@ import guardsvc
 from guardsvc.server.settings import host_and_port
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
-    from guardsvc.observe import Metrics
+    from guardsvc.observe import JointMetrics, Metrics
     from guardsvc.policy import Policy
 
 __all__ = ["HttpListener"]
@@ -26,13 +26,22 @@ class HttpListener:
         metrics: what ``/metrics`` shows.
         policy: gives the policy in force.
         ready: whether the service takes decisions.
+        about: what ``/readyz`` says beside that.
     """
 
-    def __init__(self, address: str, metrics: Metrics, policy: Callable[[], Policy], ready: Callable[[], bool]) -> None:
+    def __init__(
+        self,
+        address: str,
+        metrics: Metrics | JointMetrics,
+        policy: Callable[[], Policy],
+        ready: Callable[[], bool],
+        about: Callable[[], Mapping[str, Any]] = dict,
+    ) -> None:
         self._address = host_and_port(address)
         self._metrics = metrics
         self._policy = policy
         self._ready = ready
+        self._about = about
         app = web.Application()
         app.add_routes(
             [
@@ -75,8 +84,8 @@ class HttpListener:
 
     async def _show_ready(self, _: web.Request) -> web.Response:
         if not self._ready():
-            return web.json_response({"status": "not ready"}, status=503)
-        return web.json_response({"status": "ready", "policy": self._policy().hash})
+            return web.json_response({"status": "not ready", **self._about()}, status=503)
+        return web.json_response({"status": "ready", "policy": self._policy().hash, **self._about()})
 
     async def _show_version(self, _: web.Request) -> web.Response:
         policy = self._policy()

@@ -12,7 +12,7 @@ from guardsvc.config import ConfigError
 from guardsvc.observe import set_level
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
 
     from guardsvc.observe import Metrics
     from guardsvc.observe.logs import LogLevel
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from guardsvc.server.configuration import Configuration
     from guardsvc.server.settings import ServiceSettings
 
-__all__ = ["LivePolicy"]
+__all__ = ["LivePolicy", "tell_expired_exceptions"]
 
 log = structlog.get_logger(__name__)
 
@@ -32,16 +32,26 @@ class LivePolicy:
         configuration: the one the process started with.
         load: builds the configuration anew from its source.
         metrics: are told of reloads.
+        spread: puts a configuration in force wherever else it must be, or raises and changes nothing.
     """
 
-    def __init__(self, configuration: Configuration, load: Callable[[], Configuration], metrics: Metrics) -> None:
+    def __init__(
+        self,
+        configuration: Configuration,
+        load: Callable[[], Configuration],
+        metrics: Metrics,
+        spread: Callable[[Configuration], Awaitable[None]] | None = None,
+    ) -> None:
         self._configuration = configuration
         self._running = configuration.service
         self._load = load
+        self._spread = spread
         self._metrics = metrics
         self._lock = asyncio.Lock()
         metrics.policy_loaded.set(time.time())
         metrics.policy_stale.set(0)
+        metrics.exceptions.labels("active").set_function(lambda: self._exceptions() - self._expired())
+        metrics.exceptions.labels("expired").set_function(self._expired)
 
     def __call__(self) -> Policy:
         """The policy in force."""
@@ -61,6 +71,8 @@ class LivePolicy:
         async with self._lock:
             try:
                 loaded = await asyncio.to_thread(self._load)
+                if self._spread is not None:
+                    await self._spread(loaded)
             except ConfigError as error:
                 self._failed(problems=[str(problem) for problem in error.problems])
                 return
@@ -69,18 +81,34 @@ class LivePolicy:
                 return
             self._put_in_force(loaded)
 
-    def _put_in_force(self, loaded: Configuration) -> None:
+    def adopt(self, loaded: Configuration) -> Configuration:
+        """Put a configuration in force without a word: the policy, and the log level.
+
+        Returns:
+            The one before.
+        """
         before, self._configuration = self._configuration, loaded
+        if loaded.service.log.level != before.service.log.level:
+            set_level(loaded.service.log.level)
+        return before
+
+    def _put_in_force(self, loaded: Configuration) -> None:
+        before = self.adopt(loaded)
         changed = loaded.policy.hash != before.policy.hash
         self._metrics.policy_stale.set(0)
         self._metrics.policy_reloads.labels("loaded" if changed else "unchanged").inc()
-        if loaded.service.log.level != before.service.log.level:
-            set_level(loaded.service.log.level)
         if _without_level(loaded.service) != _without_level(self._running):
             log.warning("restart_needed", changed="service settings other than the log level")
         if changed:
             self._metrics.policy_loaded.set(time.time())
             log.info("policy_loaded", policy=loaded.policy.hash, before=before.policy.hash, source=loaded.source)
+            tell_expired_exceptions(loaded.policy)
+
+    def _exceptions(self) -> int:
+        return len(self().exceptions)
+
+    def _expired(self) -> int:
+        return len(self().expired_exceptions(time.time()))
 
     def _failed(self, *, problems: list[str]) -> None:
         self._metrics.policy_stale.set(1)
@@ -91,6 +119,12 @@ class LivePolicy:
             source=self._configuration.source,
             problems=problems,
         )
+
+
+def tell_expired_exceptions(policy: Policy) -> None:
+    """Log which exceptions of a policy have no effect any more."""
+    if expired := policy.expired_exceptions(time.time()):
+        log.warning("exceptions_expired", exceptions=[entry.id for entry in expired], policy=policy.hash)
 
 
 def _without_level(service: ServiceSettings) -> ServiceSettings:

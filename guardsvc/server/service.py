@@ -6,9 +6,9 @@ import asyncio
 import secrets
 import signal
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
-import grpc
 import structlog
 from grpc_health.v1 import health_pb2_grpc
 from grpc_health.v1.health import SERVICE_NAME as HEALTH
@@ -16,18 +16,25 @@ from grpc_reflection.v1alpha import reflection
 
 import guardsvc
 from guardsvc.gateways.ext_authz import ExtAuthz
+from guardsvc.gateways.guard_service import GuardService
 from guardsvc.gateways.seal import Seal
 from guardsvc.mcp.revisions import KNOWN_METHODS
 from guardsvc.mcp.transport import TransportKind
 from guardsvc.observe import Metrics, Recorder, set_level, shows_debug
+from guardsvc.observe.audit import AuditError
+from guardsvc.server.audit import MIN_FLUSH_S, audit_of
 from guardsvc.server.health import Health
 from guardsvc.server.http import HttpListener
+from guardsvc.server.listener import Listener, ListenError
 from guardsvc.server.live_policy import LivePolicy
 from guardsvc.server.watch import watch
+from guardsvc.state import Sources
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Coroutine, Mapping
     from pathlib import Path
+
+    import grpc
 
     from guardsvc.observe.logs import LogLevel
     from guardsvc.server.configuration import Configuration
@@ -37,17 +44,23 @@ __all__ = ["ListenError", "Listening", "Service"]
 
 log = structlog.get_logger(__name__)
 
-
-class ListenError(Exception):
-    """An address cannot be bound."""
+SERVICES = (ExtAuthz.SERVICE, GuardService.SERVICE, HEALTH)
+"""What each listener serves beside reflection."""
 
 
 @dataclass(frozen=True)
 class Listening:
-    """Where a started service listens, ``host:port`` each."""
+    """Where a started service listens: ``host:port``, or ``unix:/path``.
+
+    Attributes:
+        grpc: the first of the gRPC listeners.
+        metrics: the listener for metrics and probes, empty for a worker.
+        listeners: every gRPC listener, by name.
+    """
 
     grpc: str
     metrics: str
+    listeners: Mapping[str, str]
 
 
 class Service:
@@ -57,57 +70,93 @@ class Service:
         configuration: what it runs.
         path: the file to watch, None where the configuration is built in.
         load: builds the configuration anew from its source.
+        worker: its number where there are several; then the supervisor has the listener for metrics and probes.
     """
 
-    def __init__(self, configuration: Configuration, path: Path | None, load: Callable[[], Configuration]) -> None:
+    def __init__(
+        self,
+        configuration: Configuration,
+        path: Path | None,
+        load: Callable[[], Configuration],
+        *,
+        worker: int | None = None,
+    ) -> None:
         self._content = configuration.content
         self._settings = configuration.service
         self._path = path
+        self._worker = worker
         self._metrics = Metrics(guardsvc.__version__)
+        self._audit = audit_of(self._settings.audit, self._metrics, worker or 0)
         self._policy = LivePolicy(configuration, load, self._metrics)
+        self._sources = Sources()
         self._ready = False
         self._ending = asyncio.Event()
         self._reloads: set[asyncio.Task[None]] = set()
-        self._health = Health((ExtAuthz.SERVICE, HEALTH))
+        self._health = Health(SERVICES)
         self._http = HttpListener(self._settings.metrics.address, self._metrics, self._policy, lambda: self._ready)
-        self._grpc = grpc.aio.server(
-            options=[
-                ("grpc.max_receive_message_length", self._settings.grpc.max_message_bytes),
-                ("grpc.so_reuseport", 0),
-            ]
-        )
+        self._listeners = [
+            Listener(name, settings, self._settings.grpc, self._metrics)
+            for name, settings in self._settings.listeners.items()
+        ]
 
     async def start(self) -> Listening:
         """Listen and become ready.
 
         Raises:
-            ListenError: an address is taken or cannot be bound.
+            ListenError: an address is taken or cannot be bound, or a required audit cannot be written.
         """
-        recorder = Recorder(self._metrics, KNOWN_METHODS | set(TransportKind))
-        ext_authz = ExtAuthz(self._policy, _seal(self._settings.seal), recorder, {})
-        services = (ExtAuthz.SERVICE, HEALTH)
-        self._grpc.add_generic_rpc_handlers((ext_authz.handler(),))
-        health_pb2_grpc.add_HealthServicer_to_server(self._health, self._grpc)
-        reflection.enable_server_reflection((*services, reflection.SERVICE_NAME), self._grpc)
-        address = self._settings.grpc.address
+        recorder = Recorder(self._metrics, KNOWN_METHODS | set(TransportKind), self._audit)
+        seal = _seal(self._settings.seal)
+
+        def register(listener: Listener, server: grpc.aio.Server) -> None:
+            believes = listener.believes
+            ext_authz = ExtAuthz(self._policy, seal, recorder, self._sources.facts, believes)
+            guard_service = GuardService(self._policy, recorder, self._sources.facts, believes)
+            server.add_generic_rpc_handlers((ext_authz.handler(), guard_service.handler()))
+            health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
+            reflection.enable_server_reflection((*SERVICES, reflection.SERVICE_NAME), server)
+
         try:
-            port = self._grpc.add_insecure_port(address)
-        except RuntimeError as error:
-            raise ListenError(f"gRPC cannot listen on {address}; is another process there?") from error
+            bound = {listener.name: listener.bind(partial(register, listener)) for listener in self._listeners}
+            http_address = await self._start_http()
+        except ListenError:
+            await self._stop_listening(0)
+            raise
         try:
-            http_address = await self._http.start()
-        except OSError as error:
-            raise ListenError(f"metrics cannot listen on {self._settings.metrics.address}: {error.strerror}") from error
-        await self._grpc.start()
+            if self._audit is not None:
+                self._audit.start()
+        except AuditError as error:
+            await self._stop_listening(0)
+            await self._http.stop()
+            raise ListenError(f"the audit is required, and {error}") from error
+        for listener in self._listeners:
+            await listener.start()
         self._ready = True
-        host = address.rpartition(":")[0]
-        return Listening(grpc=f"{host}:{port}", metrics=http_address)
+        return Listening(grpc=next(iter(bound.values())), metrics=http_address, listeners=bound)
+
+    @property
+    def grace(self) -> float:
+        """Seconds that decisions under way may take at the end."""
+        return self._settings.shutdown_grace_s
+
+    def end(self) -> None:
+        """Let ``run`` end."""
+        self._ending.set()
+
+    def adopt(self, configuration: Configuration) -> None:
+        """Put another configuration in force."""
+        self._policy.adopt(configuration)
+
+    def refresh_soon(self) -> None:
+        """Look at the files of certificates."""
+        for listener in self._listeners:
+            self._keep(listener.refresh())
 
     def handle_signals(self) -> None:
         """From now on SIGTERM and SIGINT end the service, SIGHUP reloads, SIGUSR1 switches debug logs on and off."""
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, self._ending.set)
+            loop.add_signal_handler(number, self.end)
         loop.add_signal_handler(signal.SIGHUP, self._reload_soon)
         loop.add_signal_handler(signal.SIGUSR1, self._toggle_debug)
 
@@ -127,12 +176,34 @@ class Service:
         """Stop taking decisions, finish those under way within the grace, close."""
         self._ready = False
         self._health.end()
-        await self._grpc.stop(self._settings.shutdown_grace_s)
-        await self._http.stop()
+        over = asyncio.get_running_loop().time() + self.grace
+        await self._stop_listening(self.grace)
+        if self._audit is not None:
+            left = over - asyncio.get_running_loop().time()
+            await asyncio.to_thread(self._audit.stop, max(left, MIN_FLUSH_S))
+        if self._worker is None:
+            await self._http.stop()
+        await self._sources.close()
         log.info("stopped")
 
+    async def _stop_listening(self, grace: float) -> None:
+        await asyncio.gather(*(listener.stop(grace) for listener in self._listeners))
+
+    async def _start_http(self) -> str:
+        if self._worker is not None:
+            return ""
+        try:
+            return await self._http.start()
+        except OSError as error:
+            address = self._settings.metrics.address
+            raise ListenError(f"metrics cannot listen on {address}: {error.strerror}") from error
+
     def _reload_soon(self) -> None:
-        task = asyncio.create_task(self._policy.reload())
+        self._keep(self._policy.reload())
+        self.refresh_soon()
+
+    def _keep(self, reload: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(reload)
         self._reloads.add(task)
         task.add_done_callback(self._reloads.discard)
 

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated
+from typing import Annotated, Self
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, model_validator
 
 from guardsvc.config import Secret
-from guardsvc.model import Settings
+from guardsvc.model import Settings, SettingsError
 from guardsvc.observe.logs import LogFormat, LogLevel
+from guardsvc.server.address import host_and_port
+from guardsvc.server.audit_settings import AuditSettings
+from guardsvc.server.listener_settings import ListenerSettings
 
 __all__ = [
+    "DEFAULT_LISTENER",
     "Address",
     "GrpcSettings",
     "HttpSettings",
@@ -21,20 +25,11 @@ __all__ = [
     "host_and_port",
 ]
 
-ADDRESS = re.compile(r"(?:\[([0-9A-Fa-f:.]+)\]|([A-Za-z0-9.-]+)):(\d{1,5})")
 MIB = 1_048_576
+MAX_WORKERS = 64
 
-
-def host_and_port(address: str) -> tuple[str, int]:
-    """Split ``host:port`` or ``[IPv6]:port``.
-
-    Raises:
-        ValueError: it is neither, or the port is above 65535.
-    """
-    found = ADDRESS.fullmatch(address)
-    if found is None or int(found[3]) > 65_535:  # noqa: PLR2004
-        raise ValueError(f'"{address[:80]}" is not host:port or [IPv6]:port with a port from 0 to 65535')
-    return found[1] or found[2], int(found[3])
+DEFAULT_LISTENER = "default"
+"""The listener there is where none is configured, and the one whose address flags and variables set."""
 
 
 def _check_address(address: str) -> str:
@@ -42,19 +37,41 @@ def _check_address(address: str) -> str:
     return address
 
 
+def _check_name(name: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9_-]{1,64}", name):
+        raise ValueError(f'"{name[:80]}" is not a name of letters, digits, - and _')
+    return name
+
+
 Address = Annotated[str, AfterValidator(_check_address)]
+ListenerName = Annotated[str, AfterValidator(_check_name)]
 
 
 class GrpcSettings(Settings):
-    """The listener that gateways ask."""
+    """What all gRPC listeners have in common."""
 
-    address: Address = Field(default="127.0.0.1:9191", description="Where it listens; port 0 takes a free one.")
     max_message_bytes: int = Field(
         default=16 * MIB,
         ge=MIB,
         le=128 * MIB,
         description="Largest message accepted; must exceed what the gateway buffers, or large bodies become "
         "errors instead of refusals.",
+    )
+    max_connection_age_s: float | None = Field(
+        default=None,
+        ge=1,
+        le=86_400,
+        description="Seconds after which a connection is asked to be made anew, give or take a tenth; no limit by "
+        "default. Calls under way finish.",
+    )
+    max_connection_age_grace_s: float | None = Field(
+        default=None,
+        ge=0,
+        le=86_400,
+        description="Seconds that calls under way may take on a connection that is too old; no limit by default.",
+    )
+    keepalive_s: float = Field(
+        default=60, ge=5, le=7200, description="Seconds of silence after which a gateway is asked whether it is there."
     )
 
 
@@ -85,10 +102,35 @@ class SealSettings(Settings):
 class ServiceSettings(Settings):
     """How the process runs."""
 
-    grpc: GrpcSettings = Field(default=GrpcSettings(), description="The listener that gateways ask.")
+    workers: int = Field(
+        default=1,
+        ge=1,
+        le=MAX_WORKERS,
+        description="Processes that take decisions. With more than one, each worker has its own addresses: worker 0 "
+        "those of `listeners`, each further one the next port, and in the path of a socket `{worker}` is its number.",
+    )
+    listeners: dict[ListenerName, ListenerSettings] = Field(
+        default={DEFAULT_LISTENER: ListenerSettings()},
+        min_length=1,
+        description="The gRPC listeners that gateways ask, by name. `--grpc-address` sets the address of the one "
+        "named `default`.",
+    )
+    grpc: GrpcSettings = Field(default=GrpcSettings(), description="What all gRPC listeners have in common.")
     metrics: HttpSettings = Field(default=HttpSettings(), description="The listener for metrics and probes.")
     log: LogSettings = Field(default=LogSettings(), description="Logs.")
     seal: SealSettings = Field(default=SealSettings(), description="The seal of correlation tokens.")
+    audit: AuditSettings = Field(default=AuditSettings(), description="The record of every decision.")
     shutdown_grace_s: float = Field(
         default=10, ge=0, le=300, description="Seconds that decisions under way may take after SIGTERM."
     )
+
+    @model_validator(mode="after")
+    def _listen_apart(self) -> Self:
+        taken: dict[str, str] = {}
+        for name, listener in self.listeners.items():
+            other = taken.setdefault(listener.address, name)
+            if other != name and not listener.takes_a_free_port:
+                raise SettingsError(
+                    ("listeners", name, "address"), f'"{listener.address}" is the address of listener "{other}" too'
+                )
+        return self

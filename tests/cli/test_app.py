@@ -13,6 +13,7 @@ import guardsvc as package
 from guardsvc.cli import app
 from guardsvc.cli.exit_codes import ExitCode
 from guardsvc.observe.logs import LEVELS
+from guardsvc.server.settings import MAX_WORKERS
 from tests.cli.command import Command, run_process
 from tests.packages.installed import environment
 from tests.server.process import COMMAND, HANG
@@ -58,6 +59,9 @@ def test_python_dash_m_and_the_script_are_the_same() -> None:
         ("serve", "--metrics-address", "localhost:http"),
         ("serve", "--log-level", "loud"),
         ("serve", "--log-format", "xml"),
+        ("serve", "--workers", "0"),
+        ("serve", "--workers", "65"),
+        ("serve", "--workers", "all"),
     ],
 )
 def test_a_wrong_command_line(guardsvc: Command, args: tuple[str, ...]) -> None:
@@ -97,6 +101,10 @@ def test_a_bad_value_is_blamed_on_the_option_not_the_file(
 
 def test_legal_log_levels_are_those_of_the_logs() -> None:
     assert app.LOG_LEVELS == LEVELS
+
+
+def test_the_bound_of_workers_is_that_of_the_settings() -> None:
+    assert app.MAX_WORKERS == MAX_WORKERS
 
 
 def test_help_without_a_command(guardsvc: Command) -> None:

@@ -253,3 +253,61 @@ def test_a_guard_that_fails_is_a_refusal_not_a_fault(handmade: Path) -> None:
     assert "closed exception" in human.out
     assert "\x1b" not in human.out
     assert "Traceback" not in answer.err + human.err
+
+
+def result(number: int = 1, **members: Any) -> bytes:
+    return json.dumps({"jsonrpc": "2.0", "id": number, "result": members}).encode()
+
+
+@pytest.fixture
+def judging_results(tmp_path: Path) -> Path:
+    """A policy that denies the results of the tool ``delete`` and the lists of the bank."""
+    file = tmp_path / "config.yaml"
+    rules = [
+        {"action": "deny", "tools": ["delete"]},
+        {"action": "deny", "methods": ["tools/list"], "servers": ["bank"]},
+    ]
+    guard = {"type": "access_list", "runs_on": ["response"], "settings": {"default": "allow", "rules": rules}}
+    servers = {"library": {"ids": ["lib"], "tool_prefixes": ["lib_"]}, "bank": {}}
+    file.write_text(json.dumps({"policy": {"servers": servers, "guards": [guard]}}))
+    return file
+
+
+@pytest.mark.parametrize(
+    ("method", "more", "phase", "code"),
+    [
+        ("tools/call", ("--server", "lib", "--tool", "search"), "tool_result", 0),
+        ("tools/call", ("--server", "lib", "--tool", "delete"), "tool_result", 1),
+        ("tools/call", ("--server", "library", "--tool", "lib_delete"), "tool_result", 1),
+        ("tools/list", ("--server", "lib"), "tools_list", 0),
+        ("tools/list", ("--server", "bank"), "tools_list", 1),
+        ("prompts/get", ("--server", "bank", "--subject", "delete"), "prompt_result", 0),
+    ],
+)
+def test_a_servers_answer_is_judged_by_what_it_answers(
+    guardsvc: Command, judging_results: Path, method: str, more: tuple[str, ...], phase: str, code: int
+) -> None:
+    check = ("check", "-c", judging_results, "-o", "json", "--response-to", method, *more)
+    answer = guardsvc(*check, stdin=result(content=[]))
+
+    (decision,) = answer.object["decisions"]
+    assert (answer.code, decision["phase"], decision["method"]) == (code, phase, method)
+    assert decision["reason"] == ("access_denied" if code else None)
+
+
+@pytest.mark.parametrize(
+    ("body", "reason"),
+    [
+        (b"{", "invalid_json"),
+        (message(), "invalid_message"),
+        (b'{"jsonrpc":"2.0","id":1,"result":{"tools":[],"Tools":[]}}', "case_variant_key"),
+    ],
+)
+def test_a_servers_answer_is_read_strictly(guardsvc: Command, judging_results: Path, body: bytes, reason: str) -> None:
+    answer = guardsvc("check", "-c", judging_results, "-o", "json", "--response-to", "tools/list", stdin=body)
+
+    assert (answer.code, answer.object["decisions"][0]["reason"]) == (1, reason)
+
+
+def test_a_subject_goes_with_an_answer_only(guardsvc: Command) -> None:
+    assert guardsvc("check", "--tool", "search", stdin=message()).code == 2

@@ -121,11 +121,19 @@ OPEN = "{type: access_list, settings: {unknown_server: allow, default: allow}"
         (f"policy: {{transport: {{other: allow}}, guards: [{OPEN}}}]}}", ["transport.other: allow lets requests"]),
         (f"policy: {{guards: [{OPEN}, failure_mode: fail_open}}]}}", ["guard access_list fails open"]),
         (
-            f"service: {{grpc: {{address: '0.0.0.0:9191'}}}}\npolicy: {{guards: [{OPEN}}}]}}",
-            ["service.grpc.address 0.0.0.0:9191 is not loopback"],
+            f"service: {{listeners: {{default: {{address: '0.0.0.0:9191'}}}}}}\npolicy: {{guards: [{OPEN}}}]}}",
+            [
+                "service.listeners.default 0.0.0.0:9191 is not loopback and has no TLS",
+                "service.listeners.default 0.0.0.0:9191 is not loopback: what peers on other hosts say",
+            ],
         ),
-        (f"service: {{grpc: {{address: '[::1]:9191'}}}}\npolicy: {{guards: [{OPEN}}}]}}", []),
-        (f"service: {{grpc: {{address: 'localhost:9191'}}}}\npolicy: {{guards: [{OPEN}}}]}}", []),
+        (
+            f"service: {{listeners: {{a: {{trust: {{peers: any}}}}}}}}\npolicy: {{guards: [{OPEN}}}]}}",
+            ["service.listeners.a 127.0.0.1:9191 believes everyone who can reach it"],
+        ),
+        (f"service: {{listeners: {{a: {{address: 'unix:/run/x.sock'}}}}}}\npolicy: {{guards: [{OPEN}}}]}}", []),
+        (f"service: {{listeners: {{default: {{address: '[::1]:9191'}}}}}}\npolicy: {{guards: [{OPEN}}}]}}", []),
+        (f"service: {{listeners: {{default: {{address: 'localhost:9191'}}}}}}\npolicy: {{guards: [{OPEN}}}]}}", []),
     ],
 )
 def test_warnings(guardsvc: Command, tmp_path: Path, text: str, warnings: list[str]) -> None:

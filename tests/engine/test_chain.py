@@ -34,7 +34,6 @@ from tests.engine.scripted import (
     DENY,
     asked,
     decided,
-    facts_given,
     finding,
     guard,
     hook,
@@ -237,24 +236,6 @@ async def test_requests_without_a_message_pass_where_the_policy_and_the_guards_l
     allowed = policy(judging, transport=dict.fromkeys(TransportKind, "deny") | {kind: "allow"})
     assert (await decided(allowed, request)).verdict == "allow"
     assert (await decided(policy(guard("denies", DENY)), request)).code == "access_denied"
-
-
-async def test_facts_are_fetched_for_the_guard_that_declares_them() -> None:
-    class Counter:
-        async def fetch(self, operation: Operation) -> Any:
-            return operation.subject
-
-    needs, plain = guard("needs", facts=("counter",)), guard("plain")
-    decision = await decided(policy(needs, plain), sources={"counter": Counter(), "other": Counter()})
-    assert decision.verdict == "allow"
-    assert facts_given(needs) == [{"counter": "read"}]
-    assert facts_given(plain) == [{}]
-
-
-async def test_a_fact_without_a_source_is_state_that_cannot_be_reached() -> None:
-    needs = guard("needs", facts=("counter",))
-    assert (await decided(policy(needs))).code == "state_unavailable"
-    assert asked(needs) == []
 
 
 async def test_decision_ids_are_unique_and_sort_by_time() -> None:

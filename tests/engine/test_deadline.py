@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from guardsvc.model import ALLOW, Deny, ErrorKind, FailureMode, GuardFailure, Mode, Operation, Pending
+from guardsvc.model import ALLOW, Deny, ErrorKind, FactRequest, FailureMode, GuardFailure, Mode, Operation, Pending
 from tests.engine.scripted import CALL, DENY, asked, busy, decided, guard, hook, policy, stubborn
 
 
@@ -40,8 +40,8 @@ async def test_a_late_refusal_of_a_native_guard_stands_and_any_other_late_answer
     answer: Any, verdict: str, code: str, facts: tuple[str, ...]
 ) -> None:
     class Counter:
-        async def fetch(self, operation: Operation) -> Any:
-            return operation.id
+        async def fetch(self, request: FactRequest) -> Any:
+            return request.operation.id
 
     late = guard("late", busy(0.004, answer), timeout=0.002, facts=facts)
     decision = await decided(policy(late), sources={"counter": Counter()})
@@ -123,9 +123,9 @@ async def test_a_hook_that_ignores_every_cancellation_cannot_outlive_the_deadlin
 
 async def test_a_slow_fact_counts_against_the_guards_time() -> None:
     class Slow:
-        async def fetch(self, operation: Operation) -> Any:
+        async def fetch(self, request: FactRequest) -> Any:
             await asyncio.sleep(60)
-            return operation
+            return request
 
     needs = guard("needs", facts=("slow",), timeout=0.01)
     assert (await decided(policy(needs), sources={"slow": Slow()})).code == "guard_timeout"
@@ -147,6 +147,20 @@ async def test_a_call_that_the_gateway_gives_up_is_given_up_and_its_hooks_with_i
     with pytest.raises(asyncio.CancelledError):
         await task
     await asyncio.wait_for(cancelled.wait(), 5)
+
+
+async def test_a_call_given_up_while_a_fact_is_fetched_is_no_failure_of_the_guard() -> None:
+    class Slow:
+        async def fetch(self, request: FactRequest) -> Any:
+            await asyncio.sleep(60)
+            return request
+
+    needs = guard("needs", facts=("slow",), failure_mode=FailureMode.FAIL_OPEN)
+    task = asyncio.ensure_future(decided(policy(needs), sources={"slow": Slow()}))
+    await asyncio.sleep(0.01)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
 
 
 @pytest.mark.parametrize("mode", Mode)

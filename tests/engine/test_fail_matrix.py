@@ -12,10 +12,10 @@ from guardsvc.engine import FAILURE_CODES, fail_matrix
 from guardsvc.model import (
     PHASES,
     ErrorKind,
+    FactRequest,
     FailureMode,
     GuardFailure,
     Mode,
-    Operation,
     Phase,
     Tier,
     reason_for,
@@ -28,7 +28,7 @@ TIMEOUT = 0.002
 
 
 class Unreachable:
-    async def fetch(self, operation: Operation) -> Any:  # noqa: ARG002  the protocol's
+    async def fetch(self, request: FactRequest) -> Any:  # noqa: ARG002  the protocol's
         raise GuardFailure(ErrorKind.STATE_UNAVAILABLE, SECRET)
 
 

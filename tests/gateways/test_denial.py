@@ -268,3 +268,16 @@ def test_whatever_is_told_is_json_in_utf_8(
     assert answer["id"] == request_id
     assert answer["error"]["data"] == {**details, "decision_id": "d1", "reason": "access_denied"}
     assert answer["error"]["message"] == (message or "Denied by policy.")
+
+
+@pytest.mark.parametrize(
+    ("wait", "seconds"), [(1, "1"), (1000, "1"), (1001, "2"), (0, "0"), ("1000", None), (True, None), (None, None)]
+)
+@pytest.mark.parametrize("message", [request(), notification()])
+async def test_a_refusal_that_says_when_to_come_again_says_it_in_a_header_too(
+    wait: Any, seconds: str | None, message: Any
+) -> None:
+    limited = Deny(code="rate_limited", message="", details={"retry_after_ms": wait})
+    denial = await denied(policy(guard("g", limited)), message)
+    assert dict(denial.headers).get("retry-after") == seconds
+    assert denial.status == (200 if "id" in message else 429)

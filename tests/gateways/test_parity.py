@@ -5,17 +5,20 @@ from __future__ import annotations
 import asyncio
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
 from guardsvc._proto.envoy.service.auth.v3.external_auth_pb2 import CheckResponse
+from guardsvc._proto.guardsvc.v1 import guard_service_pb2 as contract
 from guardsvc.cli.check import CheckOptions, run_check
 from guardsvc.gateways.ext_authz import ExtAuthz
+from guardsvc.gateways.guard_service import GuardService
 from guardsvc.gateways.seal import Seal
+from guardsvc.mcp.revisions import phase_of
 from guardsvc.observe import Metrics, Recorder
 from guardsvc.server.configuration import load_configuration
-from tests.gateways.ext_authz.checks import attributes, check_request
+from tests.gateways.ext_authz.checks import FIELDS, attributes, check_request
 from tests.gateways.posted import judged, notification, request, result
 
 CONFIGURATION = """
@@ -117,6 +120,71 @@ def test_ext_authz_and_the_command_line_agree(
         denied = answer.denied_response
         assert denied.status.code == told["client"]["status"]
         assert without_id(denied.body) == without_id(json.dumps(told["client"]["body"]))
+
+
+STATED = (
+    "allowed",
+    "denied tool",
+    "another server's tool",
+    "no prefix",
+    "list",
+    "unknown method",
+    "notification",
+    "client result",
+    "retry",
+    "bad params",
+)
+"""The bodies that a caller of GuardService can state: it has read one message of them."""
+
+
+def stated(body: dict[str, Any], *, host: str, principal: str | None) -> bytes:
+    """The message as a caller of GuardService tells of it."""
+    kind = "result" if "result" in body else "request" if "id" in body else "notification"
+    method = body.get("method", "")
+    phase = "input_response" if kind == "result" else phase_of(method).value
+    operation = contract.Operation(
+        protocol=contract.GatewayProtocol.GATEWAY_PROTOCOL_EXT_PROC,
+        direction=contract.Direction.DIRECTION_REQUEST,
+        phase=f"PHASE_{phase.upper()}",
+        kind=f"KIND_{kind.upper()}",
+        method=method,
+        payload=json.dumps(body.get("params", body.get("result"))).encode(),
+        headers=[contract.Header(name=name, value=value.encode()) for name, value in (*FIELDS.items(), ("host", host))],
+        http_method="POST",
+        path="/mcp",
+    )
+    if "id" in body:
+        setattr(operation, "string_id" if isinstance(body["id"], str) else "int_id", body["id"])
+    if principal is not None:
+        operation.caller.CopyFrom(contract.Caller(principal=principal, verified=True))
+    data: bytes = contract.EvaluateRequest(operation=operation).SerializeToString()
+    return data
+
+
+@pytest.mark.parametrize("principal", [None, "ann", "bob"])
+@pytest.mark.parametrize("host", ["files.example", "mail.example:80", "nowhere"])
+@pytest.mark.parametrize("name", STATED)
+def test_ext_authz_and_guard_service_agree(name: str, host: str, principal: str | None, tmp_path: Path) -> None:
+    (tmp_path / "guardsvc.yaml").write_text(CONFIGURATION)
+    policy = load_configuration(tmp_path / "guardsvc.yaml").policy
+    recorder, context = Recorder(Metrics("0"), []), cast("Any", Context())
+    ext_authz = ExtAuthz(lambda: policy, Seal((b"k" * 32,)), recorder, {})
+    guard_service = GuardService(lambda: policy, recorder, {})
+
+    check = check_request(attributes(json.dumps(BODIES[name]).encode(), host=host, principal=principal or ""))
+    answer = CheckResponse.FromString(asyncio.run(ext_authz.check(check, context)))
+    data = asyncio.run(guard_service.evaluate(stated(BODIES[name], host=host, principal=principal), context))
+    decision = contract.EvaluateResponse.FromString(data).decision
+
+    metadata = dict(answer.dynamic_metadata)
+    assert decision.WhichOneof("verdict") == metadata["verdict"]
+    assert decision.deny.code == metadata.get("reason", "")
+    assert decision.policy_hash == policy.hash
+    if decision.HasField("deny"):
+        told = json.loads(answer.denied_response.body)["error"]
+        details = json.loads(decision.deny.details or b"{}")
+        assert decision.deny.message == told["message"]
+        assert {key: value for key, value in told["data"].items() if key not in ("decision_id", "reason")} == details
 
 
 def test_the_bodies_are_not_all_judged_alike(tmp_path: Path) -> None:

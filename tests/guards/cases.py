@@ -3,11 +3,13 @@
 A file has ``templates`` (named parts) and ``cases``. A case takes over the template it is ``like``, with
 its own members merged in as in RFC 7396: null removes. Its operation is given as ``operation``, the
 fields of ``Operation`` that matter, or as ``request``, an HTTP request that is interpreted first and may
-give several operations; the first denial counts.
+give several operations; the first denial counts. Where the guard needs facts they come from fresh
+sources at time 0, on which the operations of ``before`` have drawn first; each is a patch of the case.
 """
 
 from __future__ import annotations
 
+import asyncio
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +23,7 @@ from guardsvc.model import (
     Caller,
     Deny,
     Direction,
+    FactRequest,
     GatewayProtocol,
     GuardContext,
     Headers,
@@ -29,6 +32,7 @@ from guardsvc.model import (
     Phase,
     Verdict,
 )
+from guardsvc.state import RATE_LIMITS, RateLimits
 
 __all__ = ["CASES", "Case", "load_cases"]
 
@@ -52,10 +56,15 @@ class Case:
         guard_type = load_registry()[self.guard]
         settings = guard_type.settings.model_validate(self.given.get("settings", {}))
         guard = guard_type.build(settings, self.context())
-        verdicts = [guard.evaluate(operation, {}) for operation in self.operations()]
+        before = [operation for patch in self.given.get("before", ()) for operation in self.patched(patch).operations()]
+        verdicts = asyncio.run(_verdicts(guard, before, self.operations()))
         assert not any(hasattr(verdict, "__await__") for verdict in verdicts)
         denials = [verdict for verdict in verdicts if isinstance(verdict, Deny)]
-        return (denials or verdicts)[0]  # type: ignore[return-value]  # no awaitables, see above
+        return (denials or verdicts)[0]
+
+    def patched(self, patch: dict[str, Any]) -> Case:
+        """The case with other members."""
+        return Case(self.guard, _merge(self.given, patch))
 
     def context(self) -> GuardContext:
         schemas = {
@@ -93,6 +102,19 @@ class Case:
             )
             for message in interpret(request, RULES).messages
         ]
+
+
+async def _verdicts(guard: Any, before: list[Operation], operations: list[Operation]) -> list[Verdict]:
+    sources = {RATE_LIMITS: RateLimits(lambda: 0.0)}
+    verdicts = []
+    for given in (*before, *operations):
+        needs = guard.needs(given) if hasattr(guard, "needs") else {}
+        facts = {
+            name: await sources[name].fetch(FactRequest(operation=given, guard="guard", need=need))
+            for name, need in needs.items()
+        }
+        verdicts.append(guard.evaluate(given, facts))
+    return verdicts[len(before) :]
 
 
 def load_cases() -> list[Case]:

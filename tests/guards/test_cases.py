@@ -16,6 +16,7 @@ ALL = load_cases()
 REACHABLE = {
     "access_list": {("unknown_server", "unknown_server"), ("access_denied", "default")},
     "protocol_compliance": {(rule.code, rule.id) for rule in RULES},
+    "rate_limit": {("rate_limited", "calls"), ("rate_limited", "limits[0]")},
 }
 
 

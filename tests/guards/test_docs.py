@@ -13,6 +13,8 @@ from guardsvc.config import Checker, Document
 from guardsvc.guards.native import NATIVE
 from guardsvc.guards.native.access_list import METHOD_GROUPS, Rule
 from guardsvc.guards.native.protocol_compliance.refusals import RULES
+from guardsvc.guards.native.rate_limit.settings import LimitSettings
+from guardsvc.guards.native.tool_poisoning import TOOL_POISONING
 from guardsvc.guards.registry import load_registry
 from guardsvc.policy import build_policy, policy_model
 
@@ -64,6 +66,22 @@ def test_examples_build_a_policy(block: str) -> None:
     assert build_policy(settings, registry, checker) is not None
 
 
+@pytest.mark.parametrize("block", BLOCK.findall((DOCS.parent / "exceptions.md").read_text()))
+def test_examples_of_exceptions_build_a_policy_that_sets_something_aside(block: str) -> None:
+    registry = {**load_registry(), TOOL_POISONING.name: TOOL_POISONING}
+    document = Document.parse(block, "example")
+    checker = Checker(document)
+    settings = checker.check(policy_model(registry), document.value["policy"], ("policy",))
+    checker.raise_if_any()
+    assert settings is not None
+    policy = build_policy(settings, registry, checker)
+    checker.raise_if_any()
+    assert policy is not None
+    for entry in policy.exceptions:
+        rules = [rule for bound in policy.guards for rule in bound.rules or ()]
+        assert any(map(entry.rule.match, rules))
+
+
 def test_rules_of_protocol_compliance_are_told() -> None:
     told = re.findall(r"^\| `(\w+)` \| `(\w+)` \| .* \| (\w*) ?\|$", page("protocol_compliance"), re.MULTILINE)
     assert told == [(rule.id, rule.code, ", ".join(rule.threats)) for rule in RULES]
@@ -76,3 +94,8 @@ def test_rules_of_access_list_are_told() -> None:
     for group, members in METHOD_GROUPS.items():
         row = next(line for line in text.splitlines() if line.startswith(f"| `{group}` |"))
         assert re.findall(r"`([^`]+)`", row)[1:] == list(members)
+
+
+def test_members_of_a_limit_are_told() -> None:
+    for name in LimitSettings.model_fields:
+        assert f"| `{name}` |" in page("rate_limit")

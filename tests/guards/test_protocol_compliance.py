@@ -16,8 +16,8 @@ from mcp_types.version import HANDSHAKE_PROTOCOL_VERSIONS
 from pydantic import BaseModel, ValidationError
 
 from guardsvc.guards.native.protocol_compliance import ProtocolCompliance, ProtocolComplianceSettings
-from guardsvc.guards.native.protocol_compliance.accept import accepts_both
 from guardsvc.guards.native.protocol_compliance.settings import Revision
+from guardsvc.mcp.accept import accepts_both
 from guardsvc.mcp.revisions import KNOWN_METHODS, REVISIONS
 from guardsvc.model import (
     ALLOW,

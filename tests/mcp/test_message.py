@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from guardsvc.mcp.message import Message, parse
+from guardsvc.mcp.message import Message, parse, parse_response
 from guardsvc.mcp.refusal import Refusal
 from guardsvc.model import Kind, Phase
 
@@ -225,3 +225,34 @@ def test_only_the_members_present_are_input() -> None:
 )
 def test_revision(value: dict[str, Any], header: str | None, revision: str) -> None:
     assert parse(value, header)[0].revision == revision
+
+
+def test_an_answer_of_a_server_has_the_phase_of_what_it_answers() -> None:
+    assert parse_response(answer(result={"tools": []}), "tools/list") == Message(
+        kind=Kind.RESULT, phase=Phase.TOOLS_LIST, method="tools/list", id=1, payload={"tools": []}
+    )
+    assert parse_response(answer(result={}), "").phase is Phase.OTHER
+    error = parse_response({**answer(error={"code": 1, "message": "no"}), "id": None}, "tools/call", "2025-06-18")
+    assert (error.kind, error.phase, error.id, error.revision) == (Kind.ERROR, Phase.TOOL_RESULT, None, "2025-06-18")
+
+
+@pytest.mark.parametrize(
+    ("code", "value"),
+    [
+        ("invalid_message", []),
+        ("invalid_message", {"id": 1, "result": {}}),
+        ("invalid_message", answer()),
+        ("invalid_message", answer(result=[])),
+        ("invalid_message", answer(result={}, method="ping")),
+        ("invalid_message", {"jsonrpc": "2.0", "result": {}}),
+        ("bad_id", {**answer(result={}), "id": None}),
+        ("case_variant_key", {**answer(result={}), "Result": {}}),
+        ("case_variant_key", answer(result={"tools": [], "Tools": []})),
+        ("case_variant_key", answer(result={"structuredcontent": {}})),
+        ("case_variant_key", answer(result={"serverInfo": {"Name": "x"}})),
+    ],
+)
+def test_what_is_no_answer_of_a_server_or_not_one_reading_of_it_is_refused(code: str, value: Any) -> None:
+    with pytest.raises(Refusal) as caught:
+        parse_response(value, "tools/list")
+    assert caught.value.code == code

@@ -16,9 +16,10 @@ from guardsvc.mcp.revisions import (
     is_at_least,
     methods,
     phase_of,
+    response_phase_of,
 )
 from guardsvc.mcp.transport import TransportKind
-from guardsvc.model import Phase
+from guardsvc.model import RESPONSE_PHASES, Phase
 
 
 def without_tasks(names: Iterable[str]) -> set[str]:
@@ -81,3 +82,24 @@ def test_transport_is_connection(kind: TransportKind) -> None:
 
 def test_an_unknown_method_has_the_other_phase() -> None:
     assert phase_of("vendor/own") is Phase.OTHER
+    assert response_phase_of("vendor/own") is Phase.OTHER
+
+
+@pytest.mark.parametrize("method", sorted(KNOWN_METHODS | {"", "vendor/own"}))
+def test_every_answer_has_a_phase_of_responses(method: str) -> None:
+    assert response_phase_of(method) in RESPONSE_PHASES
+
+
+def test_phases_of_answers() -> None:
+    assert {
+        method: response_phase_of(method) for method in ("tools/list", "initialize", "server/discover", "ping")
+    } == {
+        "tools/list": Phase.TOOLS_LIST,
+        "initialize": Phase.CONNECTION,
+        "server/discover": Phase.CONNECTION,
+        "ping": Phase.CONNECTION,
+    }
+    assert {response_phase_of(method) for method in ("tools/call", "tasks/result")} == {Phase.TOOL_RESULT}
+    assert response_phase_of("prompts/get") is Phase.PROMPT_RESULT
+    assert response_phase_of("resources/read") is Phase.RESOURCE_RESULT
+    assert response_phase_of("resources/subscribe") is Phase.OTHER

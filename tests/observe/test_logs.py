@@ -67,6 +67,7 @@ def test_a_refusal_is_one_line(record: Callable[..., list[dict[str, Any]]]) -> N
         "verified": True,
         "detail": None,
         "failed": None,
+        "suppressed": None,
         "policy": "abcd",
     }
 
@@ -90,6 +91,16 @@ def test_an_allow_in_spite_of_a_failed_guard_is_logged(record: Callable[..., lis
     (line,) = record("allow", outcome("api", error=ErrorKind.TIMEOUT, message="the guard was stopped"))
 
     assert line["failed"] == {"api": "timeout: the guard was stopped"}
+
+
+def test_each_use_of_an_exception_is_logged(record: Callable[..., list[dict[str, Any]]]) -> None:
+    findings = (
+        Finding(rule="a", severity=Severity.HIGH, suppressed_by="known"),
+        Finding(rule="b", severity=Severity.LOW),
+    )
+    (line,) = record("allow", outcome(findings=findings))
+
+    assert (line["verdict"], line["rules"], line["suppressed"]) == ("allow", ["a", "b"], ["a by known"])
 
 
 def test_hostile_values_stay_inside_their_line(record: Callable[..., list[dict[str, Any]]]) -> None:

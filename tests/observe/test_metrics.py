@@ -7,10 +7,15 @@ import platform
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from guardsvc.model import REASONS, ErrorKind, GatewayProtocol, Mode, Phase, Tier
+from guardsvc.model import REASONS, ErrorKind, Finding, GatewayProtocol, Mode, Phase, Severity, Tier
 from guardsvc.observe import Metrics, Recorder
 from tests.observe.decisions import decision, operation, outcome
 
+WITH_WORKERS_ONLY = {
+    "guardsvc_workers": ("gauge", {"state"}),
+    "guardsvc_worker_restarts_total": ("counter", {"worker"}),
+    "guardsvc_worker_decisions_total": ("counter", {"worker"}),
+}
 NAMES = {
     "guardsvc_decisions_total": ("counter", {"protocol", "phase", "method", "verdict", "mode"}),
     "guardsvc_denials_total": ("counter", {"reason"}),
@@ -18,7 +23,16 @@ NAMES = {
     "guardsvc_guard_evaluations_total": ("counter", {"guard", "tier", "outcome"}),
     "guardsvc_guard_duration_seconds": ("histogram", {"guard"}),
     "guardsvc_guard_errors_total": ("counter", {"guard", "kind"}),
+    "guardsvc_findings_suppressed_total": ("counter", {"exception"}),
+    "guardsvc_exceptions": ("gauge", {"state"}),
     "guardsvc_gateway_faults_total": ("counter", {"service"}),
+    "guardsvc_audit_records_total": ("counter", {"result"}),
+    "guardsvc_audit_queue": ("gauge", set()),
+    "guardsvc_audit_lag_seconds": ("gauge", set()),
+    "guardsvc_audit_broken": ("gauge", set()),
+    "guardsvc_unbelieved_calls_total": ("counter", {"listener"}),
+    "guardsvc_tls_reloads_total": ("counter", {"listener", "result"}),
+    "guardsvc_tls_stale": ("gauge", {"listener"}),
     "guardsvc_policy_reloads_total": ("counter", {"result"}),
     "guardsvc_policy_stale": ("gauge", set()),
     "guardsvc_policy_loaded_timestamp_seconds": ("gauge", set()),
@@ -60,9 +74,13 @@ def samples(metrics: Metrics, name: str) -> dict[tuple[tuple[str, str], ...], fl
 
 
 def test_names_kinds_and_labels(metrics: Metrics, recorder: Recorder) -> None:
-    failed = outcome("list", verdict="deny", error=ErrorKind.TIMEOUT, code="guard_timeout")
+    findings = (Finding(rule="r", severity=Severity.LOW, suppressed_by="known"),)
+    failed = outcome("list", verdict="deny", error=ErrorKind.TIMEOUT, code="guard_timeout", findings=findings)
     recorder.record(decision("deny", failed))
     recorder.fault("envoy.service.auth.v3.Authorization")
+    metrics.unbelieved.labels("default")
+    metrics.tls_reloads.labels("default", "loaded")
+    metrics.tls_stale.labels("default")
 
     assert exposed(metrics) == NAMES
 
@@ -72,7 +90,7 @@ def test_own_names_the_same(metrics: Metrics) -> None:
         f"{family.name}_total" if family.type == "counter" else family.name: (family.type, set(labels))
         for metric, labels in metrics.own()
         for family in metric.describe()
-    } == NAMES
+    } == NAMES | WITH_WORKERS_ONLY
 
 
 def test_series_that_alerts_need_exist_from_the_start(metrics: Metrics) -> None:
@@ -207,3 +225,16 @@ def test_two_processes_in_one_keep_apart() -> None:
 
     assert samples(second, "guardsvc_policy_stale") == {(): 0}
     assert b"process_cpu_seconds_total" in first.exposition()
+
+
+def test_findings_that_are_set_aside_are_counted_by_their_exception(metrics: Metrics, recorder: Recorder) -> None:
+    def found(by: str) -> Finding:
+        return Finding(rule="r", severity=Severity.HIGH, suppressed_by=by)
+
+    recorder.record(decision("allow", outcome("g", findings=(found("known"), found(""), found("other")))))
+    recorder.record(decision("deny", outcome("g", findings=(found("known"),)), earlier=(found("another's"),)))
+
+    assert samples(metrics, "guardsvc_findings_suppressed_total") == {
+        (("exception", "known"),): 2,
+        (("exception", "other"),): 1,
+    }

@@ -15,7 +15,7 @@ from tests.packages.installed import environment, install_handmade
 DOCS = Path(__file__).parents[2] / "docs"
 
 
-@pytest.mark.parametrize("name", ["configuration.md", "metrics.md", "denials.md"])
+@pytest.mark.parametrize("name", ["configuration.md", "metrics.md", "denials.md", "audit-record.md"])
 def test_page_is_up_to_date(name: str) -> None:
     assert (DOCS / name).read_text(encoding="utf-8") == references()[name], "run make reference"
 

@@ -80,6 +80,36 @@ def test_hosts_count_without_port_and_case(host: str, servers: tuple[str, ...]) 
     assert place(host=host).servers == servers
 
 
+@pytest.mark.parametrize(
+    ("servers", "subject", "expected"),
+    [
+        (("files",), None, only("files", None)),
+        (("files",), "read", only("files", "read")),
+        (("files",), "files_read", only("files", "read")),
+        (("mail",), "m_send", only("mail", "send")),
+        (("mail-1",), "send", only("mail", "send")),
+        (("shared",), None, Place(None, ("mail", "chat"), None)),
+        (("shared",), "chat_say", only("chat", "say")),
+        (("files", "mail"), None, Place(None, ("files", "mail"), None)),
+        (("files", "files"), None, only("files", None)),
+        (("files", "mail"), "mail_send", only("mail", "send")),
+        (("files", "mail"), "send", Place(None, ("files", "mail"), "send")),
+        (("unknown",), "files_read", Place(None, (), "files_read")),
+        (("files", "unknown"), None, NOWHERE),
+    ],
+)
+def test_servers_that_a_caller_names(servers: tuple[str, ...], subject: str | None, expected: Place) -> None:
+    assert TABLE.place_among(servers, kind=SubjectKind.TOOL, subject=subject) == expected
+
+
+def test_a_name_of_one_server_that_is_an_id_of_another_is_ambiguous() -> None:
+    table = build("policy: {servers: {a: {ids: [b]}, b: {ids: [c]}}}").servers
+    with pytest.raises(AmbiguousServerError):
+        table.place_among(("b",), kind=None, subject=None)
+    with pytest.raises(AmbiguousServerError):
+        TABLE.place_among(("mail", "chat"), kind=SubjectKind.TOOL, subject="mail_x_y")
+
+
 def test_an_id_counts_before_the_host_and_an_unknown_one_is_an_unknown_server() -> None:
     assert place(server_id="mail-1", host="files.example").servers == ("mail",)
     assert place(server_id="unknown", host="files.example") == NOWHERE
@@ -131,8 +161,8 @@ def test_a_single_candidate_owns_names_without_a_prefix_and_with_a_strangers() -
     assert place("chat_say", host="plain.example") == only("plain", "chat_say")
 
 
-def test_several_candidates_own_no_name_without_a_prefix() -> None:
-    assert place("send", server_id="shared") == Place(None, (), "send")
+def test_a_name_without_a_prefix_may_reach_every_candidate() -> None:
+    assert place("send", server_id="shared") == Place(None, ("mail", "chat"), "send")
 
 
 def test_what_has_no_subject_may_reach_every_candidate() -> None:

@@ -9,8 +9,8 @@ import pytest
 
 from guardsvc.cli import app, serve
 from guardsvc.config import MASK, ConfigError
+from guardsvc.server.address import host_and_port
 from guardsvc.server.configuration import load_configuration
-from guardsvc.server.settings import host_and_port
 from tests.packages.installed import environment
 from tests.server.policies import allowing
 from tests.server.process import launched
@@ -30,16 +30,22 @@ def problems(path: Path, **overrides: dict[str, Any]) -> list[tuple[str, str, in
 def test_defaults_listen_on_loopback_only() -> None:
     service = load_configuration(None).service
 
-    assert (service.grpc.address, service.metrics.address) == ("127.0.0.1:9191", "127.0.0.1:9192")
+    assert (service.listeners["default"].address, service.metrics.address) == ("127.0.0.1:9191", "127.0.0.1:9192")
     assert (service.log.level, service.log.format) == ("info", "json")
 
 
 def test_overrides_come_before_the_file(tmp_path: Path) -> None:
     file = tmp_path / "config.yaml"
-    file.write_text(allowing(grpc={"address": "127.0.0.1:1", "max_message_bytes": 4_194_304}, log={"level": "error"}))
-    service = load_configuration(file, {"grpc": {"address": "127.0.0.1:2"}, "log": {"format": "console"}}).service
+    listeners = {"default": {"address": "127.0.0.1:1", "trust": {"peers": "none"}}, "other": {"address": "[::1]:3"}}
+    file.write_text(allowing(listeners=listeners, grpc={"max_message_bytes": 4_194_304}, log={"level": "error"}))
+    overrides = {"listeners": {"default": {"address": "127.0.0.1:2"}}, "log": {"format": "console"}}
+    service = load_configuration(file, overrides).service
 
-    assert service.grpc.address == "127.0.0.1:2"
+    assert {name: listener.address for name, listener in service.listeners.items()} == {
+        "default": "127.0.0.1:2",
+        "other": "[::1]:3",
+    }
+    assert service.listeners["default"].believed == "none"
     assert service.grpc.max_message_bytes == 4_194_304
     assert (service.log.level, service.log.format) == ("error", "console")
 
@@ -76,9 +82,9 @@ def test_precedence_of_the_grpc_address(
     tmp_path: Path, args: tuple[str, ...], variable: str | None, in_file: str | None, expected: str
 ) -> None:
     address = {"address": in_file} if in_file else {}
-    answer = settled(tmp_path, *args, variables={"GUARDSVC_GRPC_ADDRESS": variable}, grpc=address)
+    answer = settled(tmp_path, *args, variables={"GUARDSVC_GRPC_ADDRESS": variable}, listeners={"default": address})
 
-    assert answer.grpc.address == expected
+    assert answer.listeners["default"].address == expected
 
 
 @pytest.mark.parametrize(
@@ -97,7 +103,27 @@ def test_precedence_of_the_metrics_address(
     assert answer.metrics.address == expected
 
 
-def settled(folder: Path, *args: str, variables: dict[str, str | None], **service: dict[str, str]) -> Any:
+@pytest.mark.parametrize(
+    ("args", "variable", "in_file", "expected"),
+    [
+        ((), None, None, 1),
+        ((), None, 2, 2),
+        ((), "3", 2, 3),
+        (("--workers", "4"), "3", 2, 4),
+        (("--workers", "1"), None, 2, 1),
+    ],
+)
+def test_precedence_of_the_number_of_workers(
+    tmp_path: Path, args: tuple[str, ...], variable: str | None, in_file: int | None, expected: int
+) -> None:
+    service: Any = {"workers": in_file} if in_file else {}
+    free = ("--grpc-address", "127.0.0.1:0")
+    answer = settled(tmp_path, *free, *args, variables={"GUARDSVC_WORKERS": variable}, **service)
+
+    assert answer.workers == expected
+
+
+def settled(folder: Path, *args: str, variables: dict[str, str | None], **service: dict[str, Any]) -> Any:
     """The service settings that ``guardsvc serve`` would run with."""
     file = folder / "config.yaml"
     file.write_text(allowing(**service))
@@ -108,7 +134,7 @@ def settled(folder: Path, *args: str, variables: dict[str, str | None], **servic
         seen.append(load_configuration(file, overrides).service)
 
     with pytest.MonkeyPatch.context() as patch:
-        for name in ("CONFIG", "GRPC_ADDRESS", "METRICS_ADDRESS", "LOG_LEVEL", "LOG_FORMAT"):
+        for name in ("CONFIG", "GRPC_ADDRESS", "METRICS_ADDRESS", "WORKERS", "LOG_LEVEL", "LOG_FORMAT"):
             patch.delenv(f"GUARDSVC_{name}", raising=False)
         for name, value in variables.items():
             if value is not None:
@@ -124,7 +150,12 @@ def settled(folder: Path, *args: str, variables: dict[str, str | None], **servic
 def test_the_file_of_the_environment_counts(tmp_path: Path) -> None:
     file = tmp_path / "config.yaml"
     file.write_text(
-        allowing("old", grpc={"address": "127.0.0.1:0"}, metrics={"address": "127.0.0.1:0"}, log={"format": "console"})
+        allowing(
+            "old",
+            listeners={"default": {"address": "127.0.0.1:0"}},
+            metrics={"address": "127.0.0.1:0"},
+            log={"format": "console"},
+        )
     )
     variables = {"GUARDSVC_CONFIG": str(file), "GUARDSVC_LOG_FORMAT": "json"}
     with launched(tmp_path, env=environment(**variables)) as running:
@@ -136,8 +167,8 @@ def test_problems_of_the_file_have_path_and_line(tmp_path: Path) -> None:
     file = tmp_path / "config.yaml"
     file.write_text(
         "service:\n"
-        "  grpc:\n"
-        "    address: here\n"
+        "  listeners:\n"
+        "    default: {address: here}\n"
         "  log: {level: loud}\n"
         "  seal:\n"
         "    keys: [short]\n"
@@ -148,7 +179,7 @@ def test_problems_of_the_file_have_path_and_line(tmp_path: Path) -> None:
     found = problems(file)
 
     assert [(path, line) for path, _, line in found] == [
-        ("service.grpc.address", 3),
+        ("service.listeners.default.address", 3),
         ("service.log.level", 4),
         ("policy.integrity.max_bytes", 8),
     ]
@@ -164,7 +195,7 @@ def test_what_is_no_configuration_is_a_problem(tmp_path: Path, text: str) -> Non
     file.write_text(text)
 
     assert problems(file)
-    assert problems(file, grpc={"address": "127.0.0.1:0"})
+    assert problems(file, listeners={"default": {"address": "127.0.0.1:0"}})
 
 
 def test_a_file_that_cannot_be_read(tmp_path: Path) -> None:
@@ -224,9 +255,9 @@ def test_bad_seal_keys_are_problems_that_do_not_show_them(
 def test_a_reference_outside_secrets_is_a_problem(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ADDRESS", "127.0.0.1:0")
     file = tmp_path / "config.yaml"
-    file.write_text(allowing(grpc={"address": "${env:ADDRESS}"}))
+    file.write_text(allowing(listeners={"default": {"address": "${env:ADDRESS}"}}))
 
-    assert [path for path, _, _ in problems(file)] == ["service.grpc.address"]
+    assert [path for path, _, _ in problems(file)] == ["service.listeners.default.address"]
 
 
 def test_secrets_are_in_no_log_of_a_running_service(tmp_path: Path) -> None:

@@ -117,6 +117,31 @@ async def test_a_decision_finishes_on_the_policy_it_began_with(metrics: Metrics)
     assert (during.verdict, during.code, during.policy_hash) == ("deny", "default_deny", live().hash)
 
 
+EXCEPTIONS = (
+    "policy: {guards: [{type: hold}], exceptions: [{rule: a, reason: r}, {rule: b, reason: r, until: "
+    "2020-01-01T00:00:00Z}, {rule: c, reason: r, until: 2999-01-01T00:00:00Z}]}"
+)
+
+
+async def test_exceptions_are_counted_by_state_and_expired_ones_told_when_they_are_loaded(metrics: Metrics) -> None:
+    live = LivePolicy(configuration(HELD), loading(EXCEPTIONS, HELD), metrics)
+    states = ("active", "expired")
+    assert [value(metrics, "exceptions", state=state) for state in states] == [0, 0]
+    with structlog.testing.capture_logs() as logs:
+        await live.reload()
+    assert [value(metrics, "exceptions", state=state) for state in states] == [2, 1]
+    (told,) = [log for log in logs if log["event"] == "exceptions_expired"]
+    assert (told["log_level"], told["exceptions"], told["policy"]) == ("warning", ["exceptions[1]"], live().hash)
+
+
+async def test_an_exception_that_expires_is_counted_so_at_once(
+    metrics: Metrics, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    LivePolicy(configuration(EXCEPTIONS), loading(HELD), metrics)
+    monkeypatch.setattr("guardsvc.server.live_policy.time.time", lambda: 4e10)
+    assert [value(metrics, "exceptions", state=state) for state in ("active", "expired")] == [1, 2]
+
+
 async def test_results_are_counted_apart(metrics: Metrics) -> None:
     live = LivePolicy(configuration(HELD), loading(CLOSED, CLOSED, "policy: 5", HELD), metrics)
     assert value(metrics, "policy_stale") == 0

@@ -15,6 +15,15 @@ from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
 import guardsvc
 from guardsvc._proto.envoy.service.auth.v3.external_auth_pb2 import CheckRequest
+from guardsvc._proto.guardsvc.v1.guard_service_pb2 import (
+    Direction,
+    EvaluateRequest,
+    EvaluateResponse,
+    GatewayProtocol,
+    Kind,
+    Operation,
+    Phase,
+)
 from tests.server.process import HANG, Running, call, check_request, gateway, launched, refused, serving
 
 if TYPE_CHECKING:
@@ -23,6 +32,7 @@ if TYPE_CHECKING:
 
 EXT_AUTHZ = "envoy.service.auth.v3.Authorization"
 HEALTH = "grpc.health.v1.Health"
+GUARD_SERVICE = "guardsvc.v1.GuardService"
 REFLECTION = "grpc.reflection.v1alpha.ServerReflection"
 
 
@@ -67,7 +77,7 @@ def test_metrics_count_decisions(service: Running) -> None:
     assert service.metric("guardsvc_inflight") == 0
 
 
-@pytest.mark.parametrize("name", ["", EXT_AUTHZ, HEALTH])
+@pytest.mark.parametrize("name", ["", EXT_AUTHZ, GUARD_SERVICE, HEALTH])
 def test_health_of_each_service(service: Running, name: str) -> None:
     with grpc.insecure_channel(service.grpc_address) as channel:
         answer = health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest(service=name), timeout=HANG)
@@ -87,7 +97,8 @@ def test_reflection_lists_the_services(service: Running) -> None:
             iter([reflection_pb2.ServerReflectionRequest(list_services="")]), timeout=HANG
         )
 
-    assert {each.name for each in answer.list_services_response.service} == {EXT_AUTHZ, HEALTH, REFLECTION}
+    listed = {each.name for each in answer.list_services_response.service}
+    assert listed == {EXT_AUTHZ, GUARD_SERVICE, HEALTH, REFLECTION}
 
 
 def test_reflection_describes_check(service: Running) -> None:
@@ -98,6 +109,23 @@ def test_reflection_describes_check(service: Running) -> None:
         )
 
     assert answer.file_descriptor_response.file_descriptor_proto
+
+
+def test_the_guard_service_answers_on_the_same_listener(service: Running) -> None:
+    asked = EvaluateRequest(
+        operation=Operation(
+            protocol=GatewayProtocol.GATEWAY_PROTOCOL_EXT_PROC,
+            direction=Direction.DIRECTION_REQUEST,
+            phase=Phase.PHASE_CONNECTION,
+            kind=Kind.KIND_REQUEST,
+            method="ping",
+            int_id=1,
+        )
+    )
+    with grpc.insecure_channel(service.grpc_address) as channel:
+        data = channel.unary_unary(f"/{GUARD_SERVICE}/Evaluate")(asked.SerializeToString(), timeout=HANG)
+
+    assert EvaluateResponse.FromString(data).decision.HasField("allow")
 
 
 def test_what_is_no_check_request_is_refused(service: Running) -> None:

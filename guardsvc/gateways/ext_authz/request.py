@@ -8,18 +8,18 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from guardsvc.gateways.exchange import Asker
+from guardsvc.gateways.identity import WireEvidence, peer_address
 from guardsvc.mcp import BodyState, HttpRequest
 from guardsvc.model import Caller, GatewayProtocol, Headers
+from guardsvc.policy import IdentityError
 
 if TYPE_CHECKING:
     from guardsvc._proto.envoy.service.auth.v3.attribute_context_pb2 import AttributeContext
+    from guardsvc.policy import Identity
 
 __all__ = ["asker_of", "http_request_of"]
 
 SERVER_EXTENSION = "mcp_server"
-TENANT_EXTENSION = "tenant"
-JWT_NAMESPACE = "envoy.filters.http.jwt_authn"
-JWT_PAYLOAD = "jwt_payload"
 PARTIAL_BODY_HEADER = "x-envoy-auth-partial-body"
 
 
@@ -66,40 +66,33 @@ def _body_state(attributes: AttributeContext, headers: Headers, body: bytes) -> 
     return BodyState.WHOLE if http.raw_body else BodyState.LOSSY
 
 
-def asker_of(attributes: AttributeContext, *, trusted: bool) -> Asker:
+def asker_of(attributes: AttributeContext, headers: Headers, identity: Identity, *, peer: str, believed: bool) -> Asker:
     """Who asks, and for whom.
 
     Args:
         attributes: of the CheckRequest.
-        trusted: whether the peer on the gRPC socket is believed; identity from any other counts as
-            not verified.
+        headers: of the request, as ``http_request_of`` reads them.
+        identity: names callers.
+        peer: as ``grpc.ServicerContext.peer()`` gives it.
+        believed: whether the peer is believed. From any other nothing but the HTTP request counts:
+            neither names nor server, and the address is the peer's own.
     """
+    if not believed:
+        return Asker(protocol=GatewayProtocol.EXT_AUTHZ, caller=Caller(address=peer_address(peer)))
     extensions = attributes.context_extensions
-    claims = _claims(attributes)
-    principal = attributes.source.principal or claims.get("sub")
-    address = attributes.source.address
+    evidence = WireEvidence(
+        attributes.source.principal, extensions, attributes.metadata_context.filter_metadata, headers
+    )
+    client = attributes.source.address
+    address = client.socket_address.address or client.pipe.path or None
+    refusal = None
+    try:
+        caller = identity.caller(evidence, address)
+    except IdentityError as error:
+        caller, refusal = Caller(address=address), error
     return Asker(
         protocol=GatewayProtocol.EXT_AUTHZ,
-        caller=Caller(
-            tenant=claims.get("tenant") or extensions.get(TENANT_EXTENSION) or None,
-            principal=principal or None,
-            verified=trusted and bool(principal),
-            address=address.socket_address.address or address.pipe.path or None,
-        ),
+        caller=caller,
+        refusal=refusal,
         server_id=extensions.get(SERVER_EXTENSION) or None,
     )
-
-
-def _claims(attributes: AttributeContext) -> dict[str, str]:
-    """The text claims of the JWT that the gateway verified."""
-    metadata = attributes.metadata_context.filter_metadata
-    if JWT_NAMESPACE not in metadata:
-        return {}
-    payload = metadata[JWT_NAMESPACE].fields.get(JWT_PAYLOAD)
-    if payload is None:
-        return {}
-    return {
-        name: value.string_value
-        for name, value in payload.struct_value.fields.items()
-        if value.HasField("string_value")
-    }

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from guardsvc._proto.envoy.config.core.v3.base_pb2 import HeaderValueOption
 from guardsvc._proto.envoy.service.auth.v3.external_auth_pb2 import CheckResponse
 from guardsvc.gateways.denial import deny
+from guardsvc.gateways.seal import bounded_subject
 
 if TYPE_CHECKING:
     from guardsvc.gateways.exchange import Exchange
@@ -19,7 +20,9 @@ OK = 0
 PERMISSION_DENIED = 7
 
 
-def encode(exchange: Exchange, *, denial_status: int, accept: str | None, seal: Seal) -> CheckResponse:
+def encode(
+    exchange: Exchange, *, denial_status: int, accept: str | None, seal: Seal, challenge: str = "Bearer"
+) -> CheckResponse:
     """The answer to one Check.
 
     An allow sets the decision id on the request to the server, over any copy of the client's, and on
@@ -30,6 +33,7 @@ def encode(exchange: Exchange, *, denial_status: int, accept: str | None, seal: 
         denial_status: the policy's ``denials.status``.
         accept: the request's Accept header.
         seal: makes the correlation token.
+        challenge: the policy's ``identity.challenge``.
 
     Raises:
         ValueError: a decision changes the payload, which this protocol cannot carry.
@@ -45,7 +49,7 @@ def encode(exchange: Exchange, *, denial_status: int, accept: str | None, seal: 
         _overwrite(ok.headers.add(), DECISION_ID_HEADER, leading.id)
         _overwrite(ok.response_headers_to_add.add(), DECISION_ID_HEADER, leading.id)
     else:
-        denial = deny(exchange, status=denial_status, accept=accept)
+        denial = deny(exchange, status=denial_status, accept=accept, challenge=challenge)
         denied = response.denied_response
         denied.status.code = denial.status  # type: ignore[assignment]  # open enum: any HTTP status
         for name, value in (*denial.headers, (DECISION_ID_HEADER, leading.id)):
@@ -73,7 +77,7 @@ def _describe(response: CheckResponse, exchange: Exchange, seal: Seal) -> None:
         "reason": leading.code,
         "method": operation.method,
         "server": operation.server,
-        "tool": operation.subject,
+        "tool": bounded_subject(operation.subject),
         "tenant": operation.caller.tenant,
         "principal": operation.caller.principal,
     }

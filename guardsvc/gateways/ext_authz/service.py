@@ -6,26 +6,26 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 import grpc
-import structlog
 from google.protobuf.message import DecodeError
 
 from guardsvc._proto.envoy.service.auth.v3.external_auth_pb2 import CheckRequest
+from guardsvc.gateways.call import Calls
 from guardsvc.gateways.exchange import judge
 from guardsvc.gateways.ext_authz.request import asker_of, http_request_of
 from guardsvc.gateways.ext_authz.response import encode
-from guardsvc.gateways.peers import is_trusted
+from guardsvc.gateways.keep import keep
+from guardsvc.gateways.peers import Believes, local
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from guardsvc.engine import FactSources
     from guardsvc.gateways.seal import Seal
+    from guardsvc.model import Decision
     from guardsvc.observe import Recorder
     from guardsvc.policy import Policy
 
 __all__ = ["ExtAuthz"]
-
-log = structlog.get_logger(__name__)
 
 
 class ExtAuthz:
@@ -36,15 +36,24 @@ class ExtAuthz:
         seal: makes correlation tokens.
         recorder: is told of every decision once the answer is built.
         sources: where facts come from.
+        believes: whether a peer is believed when it names a caller.
     """
 
     SERVICE = "envoy.service.auth.v3.Authorization"
 
-    def __init__(self, policy: Callable[[], Policy], seal: Seal, recorder: Recorder, sources: FactSources) -> None:
-        self._policy = policy
-        self._seal = seal
+    def __init__(
+        self,
+        policy: Callable[[], Policy],
+        seal: Seal,
+        recorder: Recorder,
+        sources: FactSources,
+        believes: Believes = local,
+    ) -> None:
+        self._calls = Calls(self.SERVICE, policy, recorder)
         self._recorder = recorder
+        self._seal = seal
         self._sources = sources
+        self._believes = believes
 
     def handler(self) -> grpc.GenericRpcHandler:
         """The handler to add to a ``grpc.aio`` server."""
@@ -71,34 +80,27 @@ class ExtAuthz:
             attributes = CheckRequest.FromString(data).attributes
         except DecodeError:
             await context.abort(grpc.StatusCode.INVALID_ARGUMENT, "not a CheckRequest")
-        policy = self._policy()
-        with self._recorder.inflight():
-            try:
-                request = http_request_of(attributes)
-                exchange = await judge(
-                    policy,
-                    request,
-                    asker_of(attributes, trusted=is_trusted(context.peer())),
-                    deadline=arrived + _budget(policy, context.time_remaining()),
-                    sources=self._sources,
-                )
-                answer = encode(
-                    exchange,
-                    denial_status=policy.settings.denials.status,
-                    accept=request.headers.get("accept"),
-                    seal=self._seal,
-                ).SerializeToString()
-            except Exception:
-                log.exception("check_failed")
-                self._recorder.fault(self.SERVICE)
-                await context.abort(grpc.StatusCode.INTERNAL, "the check failed")
-        for decision in exchange.decisions:
-            self._recorder.record(decision)
-        return answer
 
+        believed, peer = self._believes(context), context.peer()
 
-def _budget(policy: Policy, remaining: float | None) -> float:
-    """Seconds for the decision: the gateway's deadline less the reserve, or the policy's own where it sets none."""
-    if remaining is None:
-        return policy.deadline
-    return max(remaining - policy.reserve, 0.0)
+        async def work(policy: Policy, deadline: float) -> tuple[bytes, tuple[Decision, ...]]:
+            request = http_request_of(attributes)
+            exchange = await judge(
+                policy,
+                request,
+                asker_of(attributes, request.headers, policy.identity, peer=peer, believed=believed),
+                deadline=deadline,
+                sources=self._sources,
+            )
+            size = len(request.body)
+            exchange = await keep(exchange, self._recorder, policy, size=size, weight=len(data), deadline=deadline)
+            answer = encode(
+                exchange,
+                denial_status=policy.settings.denials.status,
+                accept=request.headers.get("accept"),
+                seal=self._seal,
+                challenge=policy.settings.identity.challenge,
+            )
+            return answer.SerializeToString(), exchange.decisions
+
+        return await self._calls.answer(context, work, arrived=arrived)

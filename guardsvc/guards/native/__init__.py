@@ -2,7 +2,8 @@
 
 from guardsvc.guards.native.access_list import ACCESS_LIST
 from guardsvc.guards.native.protocol_compliance import PROTOCOL_COMPLIANCE
+from guardsvc.guards.native.rate_limit import RATE_LIMIT
 
 __all__ = ["NATIVE"]
 
-NATIVE = (ACCESS_LIST, PROTOCOL_COMPLIANCE)
+NATIVE = (ACCESS_LIST, PROTOCOL_COMPLIANCE, RATE_LIMIT)

@@ -220,5 +220,6 @@ ACCESS_LIST = GuardType(
     name="access_list",
     settings=AccessListSettings,
     build=AccessList,
+    suppressible=False,
     summary="Allows or denies by tenant, principal, server, method, tool, resource and prompt.",
 )

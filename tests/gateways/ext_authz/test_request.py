@@ -7,9 +7,12 @@ from typing import Any
 import pytest
 
 from guardsvc._proto.envoy.service.auth.v3.attribute_context_pb2 import AttributeContext
+from guardsvc.gateways.exchange import Asker
 from guardsvc.gateways.ext_authz.request import asker_of, http_request_of
 from guardsvc.mcp import BodyState
 from guardsvc.model import Caller, GatewayProtocol, Headers
+from guardsvc.policy import Identity
+from guardsvc.policy.identity_settings import IdentitySettings
 from tests.gateways.ext_authz.checks import attributes
 
 
@@ -96,56 +99,83 @@ def test_a_body_given_as_text_and_as_bytes_is_the_bytes() -> None:
     assert http_request_of(attributes(b"{}", body="[]")).body == b"{}"
 
 
+IDENTITY = Identity(IdentitySettings())
+
+
+def asked_by(context: AttributeContext, *, believed: bool = True, identity: Identity = IDENTITY) -> Asker:
+    headers = http_request_of(context).headers
+    return asker_of(context, headers, identity, peer="ipv4:10.9.8.7:4242", believed=believed)
+
+
+ADDRESS = "203.0.113.9"
+JWT = Caller(principal="ann", tenant="acme", verified=True, address=ADDRESS, source="jwt")
+
+
 @pytest.mark.parametrize(
     ("given", "caller"),
     [
-        ({}, Caller(address="203.0.113.9")),
+        ({}, Caller(address=ADDRESS)),
         (
             {"principal": "spiffe://acme/a"},
-            Caller(principal="spiffe://acme/a", verified=True, address="203.0.113.9"),
+            Caller(principal="spiffe://acme/a", verified=True, address=ADDRESS, source="certificate"),
         ),
-        (
-            {"claims": {"sub": "ann", "tenant": "acme", "exp": 5}},
-            Caller(principal="ann", tenant="acme", verified=True, address="203.0.113.9"),
-        ),
+        ({"claims": {"sub": "ann", "tenant": "acme", "exp": 5}}, JWT),
         (
             {"principal": "cert", "claims": {"sub": "ann"}},
-            Caller(principal="cert", verified=True, address="203.0.113.9"),
+            Caller(principal="cert", verified=True, address=ADDRESS, source="certificate"),
         ),
-        ({"extensions": {"tenant": "acme"}}, Caller(tenant="acme", address="203.0.113.9")),
-        ({"claims": {"sub": ["ann"], "tenant": {"x": 1}}}, Caller(address="203.0.113.9")),
-        ({"claims": {"sub": "", "tenant": ""}}, Caller(address="203.0.113.9")),
+        ({"extensions": {"tenant": "acme"}}, Caller(tenant="acme", address=ADDRESS, source="context_extensions")),
+        ({"claims": {"sub": "", "tenant": ""}}, Caller(address=ADDRESS)),
     ],
 )
-def test_the_caller_is_verified_where_the_gateway_names_a_principal_and_is_trusted(
-    given: dict[str, Any], caller: Caller
-) -> None:
-    trusted = asker_of(attributes(**given), trusted=True).caller
-    assert trusted == caller
-    untrusted = asker_of(attributes(**given), trusted=False).caller
-    assert not untrusted.verified
-    assert (untrusted.tenant, untrusted.principal) == (caller.tenant, caller.principal)
+def test_the_caller_is_whom_a_believed_gateway_names(given: dict[str, Any], caller: Caller) -> None:
+    asker = asked_by(attributes(**given))
+    assert (asker.caller, asker.refusal) == (caller, None)
+
+
+def test_of_a_peer_that_is_not_believed_nothing_but_the_request_counts() -> None:
+    extensions = {"tenant": "acme", "mcp_server": "files"}
+    context = attributes(principal="spiffe://acme/a", claims={"sub": "ann", "tenant": "acme"}, extensions=extensions)
+    assert asked_by(context, believed=False) == Asker(
+        protocol=GatewayProtocol.EXT_AUTHZ, caller=Caller(address="10.9.8.7")
+    )
+    spoiled = attributes(claims={"sub": ["ann"]}, extensions={"tenant": "globex"})
+    assert asked_by(spoiled, believed=False).refusal is None
+
+
+@pytest.mark.parametrize(
+    ("given", "code"),
+    [
+        ({"claims": {"sub": ["ann"], "tenant": "acme"}}, "identity_invalid"),
+        ({"claims": {"tenant": {"x": 1}}}, "identity_invalid"),
+        ({"claims": {"tenant": "acme"}, "extensions": {"tenant": "globex"}}, "identity_conflict"),
+    ],
+)
+def test_a_caller_whose_names_cannot_be_told_has_none_and_is_refused(given: dict[str, Any], code: str) -> None:
+    asker = asked_by(attributes(**given))
+    assert asker.refusal is not None
+    assert (asker.caller, asker.refusal.code) == (Caller(address=ADDRESS), code)
 
 
 def test_what_a_client_sends_as_headers_names_nobody() -> None:
     headers = {"tenant": "acme", "x-tenant": "acme", "authorization": "Bearer x", "mcp_server": "files"}
-    asker = asker_of(attributes(headers=headers), trusted=True)
+    asker = asked_by(attributes(headers=headers))
     assert (asker.caller.tenant, asker.caller.principal, asker.server_id) == (None, None, None)
 
 
 def test_the_server_is_what_the_context_extension_says() -> None:
-    asker = asker_of(attributes(extensions={"mcp_server": "files"}), trusted=True)
+    asker = asked_by(attributes(extensions={"mcp_server": "files"}))
     assert (asker.protocol, asker.server_id, asker.can_modify) == (GatewayProtocol.EXT_AUTHZ, "files", False)
-    assert asker_of(attributes(extensions={"mcp_server": ""}), trusted=True).server_id is None
+    assert asked_by(attributes(extensions={"mcp_server": ""})).server_id is None
 
 
 def test_a_pipe_is_an_address_too() -> None:
     context = AttributeContext()
     context.source.address.pipe.path = "/run/x.sock"
-    assert asker_of(context, trusted=True).caller.address == "/run/x.sock"
+    assert asked_by(context).caller.address == "/run/x.sock"
 
 
 def test_an_empty_request_says_nothing_and_breaks_nothing() -> None:
     request = http_request_of(AttributeContext())
     assert (request.method, request.body_state, len(request.headers)) == ("", BodyState.ABSENT, 0)
-    assert asker_of(AttributeContext(), trusted=True).caller == Caller()
+    assert asked_by(AttributeContext()).caller == Caller()

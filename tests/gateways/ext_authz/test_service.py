@@ -6,6 +6,7 @@ import asyncio
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -18,7 +19,7 @@ from hypothesis import strategies as st
 from guardsvc._proto.envoy.service.auth.v3.external_auth_pb2 import CheckRequest, CheckResponse
 from guardsvc.gateways.ext_authz import ExtAuthz
 from guardsvc.gateways.seal import Seal
-from guardsvc.model import ALLOW, Decision, Operation
+from guardsvc.model import ALLOW, Caller, Decision, Operation
 from guardsvc.observe import Metrics, Recorder
 from guardsvc.policy import Policy
 from tests.engine.scripted import DENY, asked, guard, hook, policy
@@ -119,22 +120,19 @@ async def test_a_service_without_a_policy_answers_with_an_error_status() -> None
 
 
 async def test_the_gateways_deadline_bounds_the_decision_and_leaves_time_for_the_answer() -> None:
-    chain = policy(hook("slow", after=60, timeout=60.0))
+    chain = replace(policy(hook("slow", after=60, timeout=60.0)), deadline=60.0, reserve=1.8)
     async with serving(lambda: chain) as call:
         started = perf_counter()
-        answer = await call(check_request(attributes()), 0.3)
+        answer = await call(check_request(attributes()), 2)
         took = perf_counter() - started
-    assert answer.status.code == 7
     assert dict(answer.dynamic_metadata)["reason"] == "deadline_exceeded"
-    assert took < 0.3
+    assert answer.status.code == 7
+    assert took < 1.9
 
 
 async def test_a_deadline_shorter_than_the_reserve_leaves_no_time_to_ask_guards() -> None:
     seeing = guard("g")
-    chain = policy(seeing)
-    patient = Policy(
-        **{name: getattr(chain, name) for name in Policy.__dataclass_fields__ if name[0] != "_"} | {"reserve": 60.0}
-    )
+    patient = replace(policy(seeing), reserve=60.0)
     async with serving(lambda: patient) as call:
         answer = await call(check_request(attributes()), 30)
     assert dict(answer.dynamic_metadata)["reason"] == "deadline_exceeded"
@@ -216,7 +214,7 @@ async def test_identity_from_another_host_is_not_believed() -> None:
     context: Any = Context()
     await service.check(check_request(attributes(principal="spiffe://acme/a")), context)
     (operation,) = asked(seeing)
-    assert (operation.caller.principal, operation.caller.verified) == ("spiffe://acme/a", False)
+    assert operation.caller == Caller(address="10.0.0.1")
 
 
 DENYING = policy(transport=dict.fromkeys(policy().transport, "deny"))

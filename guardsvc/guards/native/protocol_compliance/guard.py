@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from guardsvc.guards.native.protocol_compliance import refusals
-from guardsvc.guards.native.protocol_compliance.accept import accepts_both
 from guardsvc.guards.native.protocol_compliance.params import ANSWER_ERROR, find_fault
 from guardsvc.guards.native.protocol_compliance.refusals import Rule, refuse
 from guardsvc.guards.native.protocol_compliance.settings import ProtocolComplianceSettings
@@ -16,6 +15,7 @@ from guardsvc.guards.native.protocol_compliance.table import (
     Row,
     Table,
 )
+from guardsvc.mcp.accept import accepts_both
 from guardsvc.mcp.headers import METHOD_HEADER, NAME_HEADER, VERSION_HEADER
 from guardsvc.mcp.message import body_revision
 from guardsvc.mcp.param_headers import ParamHeader, check_param_headers, param_headers
@@ -237,5 +237,6 @@ PROTOCOL_COMPLIANCE = GuardType(
     name="protocol_compliance",
     settings=ProtocolComplianceSettings,
     build=ProtocolCompliance,
+    suppressible=False,
     summary="Refuses what the protocol revision in use does not have: methods, kinds, headers and params.",
 )

@@ -1,0 +1,139 @@
+"""Candidates: what ``guardsvc bench`` compares, each a server process of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+import yaml
+
+from guardsvc.guards.native import NATIVE
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+__all__ = ["EMPTY", "GUARD_SETTINGS", "Candidate", "candidates"]
+
+EMPTY = "empty handler"
+SECONDS_TO_END = 10
+
+GUARD_SETTINGS: dict[str, dict[str, Any]] = {
+    "access_list": {
+        "default": "deny",
+        "unknown_server": "allow",
+        "rules": [
+            {"action": "deny", "tools": ["delete_*", "*_admin"]},
+            {"action": "allow", "methods": ["@lifecycle", "@list"]},
+            {"action": "allow", "tools": ["read_*", "search_*"]},
+        ],
+    },
+    "rate_limit": {
+        "limits": [{"key": ["principal", "tool"], "windows": ["1000000/second"], "strategy": "fixed_window"}]
+    },
+}
+"""Settings of guards that have required ones; the others run on their defaults."""
+
+
+class Candidate:
+    """One server process; as a context manager it runs and ends.
+
+    Args:
+        name: what the report calls it.
+        policy: the ``policy`` section it runs, None for what needs none.
+        folder: for its configuration and log.
+
+    Attributes:
+        address: ``host:port`` once it runs.
+    """
+
+    def __init__(self, name: str, policy: dict[str, Any] | None, folder: Path) -> None:
+        self.name = name
+        self.address = ""
+        self._policy = policy
+        self._folder = folder / name.replace(" ", "_").replace(":", "")
+        self._process: subprocess.Popen[bytes]
+
+    def __enter__(self) -> Self:
+        """Start it and wait until it takes calls.
+
+        Raises:
+            RuntimeError: it ended instead; its log is in the message.
+        """
+        self._folder.mkdir()
+        log = self._folder / "log"
+        with log.open("wb") as sink:
+            self._process = subprocess.Popen(self._command(), stdout=sink, stderr=sink, env=_environment())  # noqa: S603
+        while True:
+            ready = _ready(log.read_text())
+            if ready is not None:
+                self.address = ready["grpc"]
+                return self
+            if self._process.poll() is not None:
+                raise RuntimeError(f"{self.name} did not start:\n{log.read_text()[-2000:]}")
+            os.sched_yield()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """End it."""
+        self._process.terminate()
+        try:
+            self._process.wait(SECONDS_TO_END)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+
+    def cpu_seconds(self) -> float:
+        """Processor time it has used so far, user and system."""
+        fields = Path(f"/proc/{self._process.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+    def resident_mib(self) -> float:
+        """Resident memory in MiB."""
+        pages = int(Path(f"/proc/{self._process.pid}/statm").read_text().split()[1])
+        return pages * os.sysconf("SC_PAGE_SIZE") / (1 << 20)
+
+    def _command(self) -> list[str]:
+        if self.name == EMPTY:
+            return [sys.executable, "-m", "guardsvc.cli.bench.empty_server"]
+        command = [sys.executable, "-m", "guardsvc", "serve", "--quiet", "--log-format", "json"]
+        command += ["--grpc-address", "127.0.0.1:0", "--metrics-address", "127.0.0.1:0"]
+        if self._policy is None:
+            return command
+        config = self._folder / "config.yaml"
+        config.write_text(yaml.safe_dump({"policy": self._policy}))
+        return [*command, "--config", str(config)]
+
+
+def candidates(folder: Path) -> list[Candidate]:
+    """The empty handler, an empty policy, the policy of ``guardsvc serve``, and each native guard alone."""
+    alone = [
+        Candidate(f"guard {guard_type.name}", {"guards": [_entry(guard_type.name)]}, folder) for guard_type in NATIVE
+    ]
+    return [
+        Candidate(EMPTY, None, folder),
+        Candidate("default: allow", {"default": "allow"}, folder),
+        Candidate("built-in policy", None, folder),
+        *alone,
+    ]
+
+
+def _entry(name: str) -> dict[str, Any]:
+    return {"type": name, "settings": GUARD_SETTINGS[name]} if name in GUARD_SETTINGS else {"type": name}
+
+
+def _environment() -> dict[str, str]:
+    return {name: value for name, value in os.environ.items() if not name.startswith("GUARDSVC_")}
+
+
+def _ready(log: str) -> dict[str, Any] | None:
+    for line in log.splitlines():
+        if '"ready"' in line and line.endswith("}"):
+            event: dict[str, Any] = json.loads(line)
+            if event.get("event") == "ready":
+                return event
+    return None

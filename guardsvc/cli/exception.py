@@ -1,0 +1,204 @@
+"""``guardsvc exception add``: an exception of the policy made of what the audit says of a decision."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import sys
+import tempfile
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import yaml
+
+from guardsvc.cli.exit_codes import ExitCode
+from guardsvc.config.insert import InsertError, append_item, block
+from guardsvc.model import SubjectKind
+from guardsvc.policy import AmbiguousServerError, Policy
+from guardsvc.server.configuration import load_configuration
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+__all__ = ["AddOptions", "run_add"]
+
+CUT = "…"
+"""How the audit ends a text that it has cut."""
+_LISTED = re.compile(r"/tools/[0-9]+(?=/|$)")
+
+
+@dataclass(frozen=True)
+class AddOptions:
+    """What the command line says; see ``guardsvc exception add --help``."""
+
+    decision: str
+    audit: tuple[str, ...]
+    config: str
+    reason: str
+    until: str | None
+    rules: tuple[str, ...]
+    for_caller: bool
+    write: bool
+
+
+def run_add(options: AddOptions) -> None:
+    """Print the exceptions to paste, or write them into the file; nothing that does not validate is written."""
+    policy = load_configuration(Path(options.config)).policy
+    record = _record(options)
+    if options.for_caller and not record.get("verified"):
+        _end(f"the caller of decision {options.decision} is not verified; no exception can be for it alone")
+    items = [_item(finding, guard, record, policy, options) for guard, finding in _findings(record, policy, options)]
+    items = [item for index, item in enumerate(items) if item not in items[:index]]
+    if not items:
+        _end(
+            f"decision {options.decision} has no finding that an exception can set aside"
+            + (f" of rule {', '.join(options.rules)}" if options.rules else "")
+        )
+    try:
+        if options.write:
+            _write(Path(options.config), items)
+        else:
+            _check(Path(options.config), items)
+            print("policy:\n  exceptions:")
+    except OSError as error:
+        _end(f"{options.config} cannot be written: {error.strerror}")
+    print("".join(block(item, 4) for item in items), end="")
+
+
+def _record(options: AddOptions) -> dict[str, Any]:
+    """The audit record of the decision."""
+    found = (record for file in options.audit for record in _records(file, options.decision))
+    record = next(found, None)
+    if record is None:
+        _end(f"no record of decision {options.decision} in {', '.join(options.audit)}")
+    return record
+
+
+def _records(file: str, decision: str) -> Iterator[dict[str, Any]]:
+    """The records of a decision in a file; what is no record, such as a torn line, is passed over."""
+    try:
+        with Path(file).open("rb") as lines:
+            for line in lines:
+                if decision.encode() not in line:
+                    continue
+                with suppress(ValueError):
+                    record = json.loads(line)
+                    if isinstance(record, dict) and record.get("decision_id") == decision:
+                        yield record
+    except OSError as error:
+        _end(f"{file} cannot be read: {error.strerror}")
+
+
+def _findings(record: dict[str, Any], policy: Policy, options: AddOptions) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Guard and finding: those of the guard that refused, or of all where none did."""
+    suppressible = {bound.id for bound in policy.guards if bound.type.suppressible}
+    for outcome in record.get("guards", ()):
+        guard = outcome["guard"]
+        if guard not in suppressible or record.get("guard") not in (None, guard):
+            continue
+        for finding in outcome.get("findings", ()):
+            if not finding.get("suppressed_by") and (not options.rules or finding["rule"] in options.rules):
+                yield guard, finding
+
+
+def _item(
+    finding: dict[str, Any], guard: str, record: dict[str, Any], policy: Policy, options: AddOptions
+) -> dict[str, Any]:
+    server, tool = _tool(finding, record, policy)
+    where = finding.get("where") or None
+    if where is not None and tool is not None:
+        where = _LISTED.sub("/tools/*", where, count=1) if finding.get("tool") else where
+    item = {
+        "rule": _whole(finding["rule"]),
+        "guard": guard,
+        "server": server,
+        "tool": _whole(tool),
+        "where": _whole(where),
+        "tenant": _whole(record.get("tenant")) if record.get("verified") else None,
+        "principal": _whole(record.get("principal")) if options.for_caller else None,
+        "until": options.until,
+        "reason": options.reason,
+    }
+    return {name: value for name, value in item.items() if value is not None}
+
+
+def _tool(finding: dict[str, Any], record: dict[str, Any], policy: Policy) -> tuple[str | None, str | None]:
+    """Server and the server's own name of the tool; in a list the audit has it as the gateway shows it."""
+    listed, server = finding.get("tool"), record.get("server")
+    if listed is None:
+        return server, record.get("subject") if record.get("subject_kind") == SubjectKind.TOOL else None
+    servers = (server,) if server else tuple(record.get("servers", ()))
+    try:
+        if servers:
+            place = policy.servers.place_among(servers, kind=SubjectKind.TOOL, subject=listed)
+        else:
+            place = policy.servers.place(server_id=None, host="", kind=SubjectKind.TOOL, subject=listed)
+    except AmbiguousServerError:
+        return server, listed
+    return place.server or server, place.subject
+
+
+def _whole(text: str | None) -> str | None:
+    """The text as a glob; of one that the audit has cut, whatever follows."""
+    if text is None:
+        return None
+    return f"{text.removesuffix(CUT)[:255]}*" if text.endswith(CUT) or len(text) > 256 else text  # noqa: PLR2004
+
+
+def _write(path: Path, items: Sequence[dict[str, Any]]) -> None:
+    """Replace the file at once by one with the exceptions in it, if that one is right as a whole."""
+    target = path.resolve()
+    made = _check(path, items, keep=True)
+    if made is None:
+        raise AssertionError("the file that was kept is gone")
+    shutil.copymode(target, made)
+    made.replace(target)
+    print(f"{path}: {len(items)} exception{'s' * (len(items) != 1)} added", file=sys.stderr)
+
+
+def _check(path: Path, items: Sequence[dict[str, Any]], *, keep: bool = False) -> Path | None:
+    """Build the configuration with the exceptions in it, in a file beside its own.
+
+    Returns:
+        That file where it is kept.
+    """
+    target = path.resolve()
+    before = target.read_bytes()
+    text = before.decode("utf-8")
+    try:
+        for item in items:
+            text = append_item(text, ("policy", "exceptions"), item)
+    except InsertError as error:
+        if keep:
+            _end(f"{path}: {error}; without --write the exception is printed, to be pasted")
+        return None
+    expected = yaml.safe_load(before)
+    expected["policy"]["exceptions"] = [*(expected["policy"].get("exceptions") or ()), *items]
+    if yaml.safe_load(text) != expected:
+        _end(f"{path}: the exception cannot be added without changing something else; paste it yourself")
+    handle, name = tempfile.mkstemp(prefix=f".{target.name}.", suffix=".new", dir=target.parent)
+    made = Path(name)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(text.encode("utf-8"))
+            file.flush()
+            os.fsync(file.fileno())
+        load_configuration(made)
+        if keep and target.read_bytes() != before:
+            _end(f"{path}: somebody else has just changed it; try again")
+    except BaseException:
+        made.unlink()
+        raise
+    if keep:
+        return made
+    made.unlink()
+    return None
+
+
+def _end(message: str) -> NoReturn:
+    print(f"guardsvc: {message}", file=sys.stderr)
+    sys.exit(ExitCode.USAGE)

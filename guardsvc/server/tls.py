@@ -1,0 +1,130 @@
+"""TLS: a listener's certificate, key and client authorities, checked before use and replaced while it serves."""
+
+from __future__ import annotations
+
+import ssl
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import grpc
+
+if TYPE_CHECKING:
+    from guardsvc.server.listener_settings import TlsSettings
+
+__all__ = ["Certificates", "TlsError"]
+
+MAX_BYTES = 1 << 20
+_CERTIFICATE = b"-----BEGIN CERTIFICATE-----"
+
+
+class TlsError(Exception):
+    """The files of a listener cannot be used; the message names the file and says why."""
+
+
+class Certificates:
+    """The files of one listener as they were when they could last be used.
+
+    Every handshake takes the newest; connections keep what they were made with.
+
+    Args:
+        settings: where the files are.
+
+    Raises:
+        TlsError: the files cannot be used.
+    """
+
+    def __init__(self, settings: TlsSettings) -> None:
+        self._settings = settings
+        self._content = self._read()
+        self._check(self._content)
+        self._newest = _wire(self._content)
+        self._used: Any = self._newest
+
+    def credentials(self) -> grpc.ServerCredentials:
+        """Credentials of a port, which follow the files."""
+        credentials: grpc.ServerCredentials = grpc.dynamic_ssl_server_credentials(
+            self._newest,
+            self._fetch,
+            require_client_authentication=self._settings.client_ca is not None,
+        )
+        return credentials
+
+    def refresh(self) -> bool:
+        """Read the files again; whether there is something new, which handshakes take from now on.
+
+        Raises:
+            TlsError: they cannot be used; what was used so far stays.
+        """
+        content = self._read()
+        if content == self._content:
+            return False
+        self._check(content)
+        self._content, self._newest = content, _wire(content)
+        return True
+
+    def _fetch(self) -> Any:
+        """What handshakes take from now on, None for what they took so far. Called from threads of grpc."""
+        newest = self._newest
+        if newest is self._used:
+            return None
+        self._used = newest
+        return newest
+
+    def _read(self) -> tuple[bytes, bytes, bytes | None]:
+        settings = self._settings
+        authorities = None if settings.client_ca is None else _bytes(settings.client_ca)
+        return _bytes(settings.certificate), _bytes(settings.key), authorities
+
+    def _check(self, content: tuple[bytes, bytes, bytes | None]) -> None:
+        settings, (certificate, key, authorities) = self._settings, content
+        _check_certificates(settings.certificate, certificate)
+        if b"PRIVATE KEY-----" not in key:
+            raise TlsError(f"{settings.key} holds no private key in PEM")
+        if settings.client_ca is not None and authorities is not None:
+            _check_certificates(settings.client_ca, authorities)
+        try:
+            ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(
+                settings.certificate, settings.key, password=_no_password
+            )
+        except _EncryptedError:
+            raise TlsError(f"{settings.key} is encrypted; the key must be readable as it is") from None
+        except (ssl.SSLError, OSError) as error:
+            reason = getattr(error, "reason", None) or error.strerror or str(error)
+            fault = "does not belong to" if reason == "KEY_VALUES_MISMATCH" else "cannot be used with"
+            said = "" if reason == "KEY_VALUES_MISMATCH" else f": {reason}"
+            raise TlsError(f"{settings.key} {fault} {settings.certificate}{said}") from None
+        if self._read() != content:
+            raise TlsError(f"{settings.certificate} changed while it was read")
+
+
+class _EncryptedError(Exception):
+    pass
+
+
+def _no_password() -> str:
+    raise _EncryptedError
+
+
+def _bytes(path: str) -> bytes:
+    try:
+        with Path(path).open("rb") as file:
+            content = file.read(MAX_BYTES + 1)
+    except OSError as error:
+        raise TlsError(f"{path} cannot be read: {error.strerror}") from None
+    if len(content) > MAX_BYTES:
+        raise TlsError(f"{path} has more than {MAX_BYTES} bytes")
+    return content
+
+
+def _check_certificates(path: str, content: bytes) -> None:
+    if _CERTIFICATE not in content:
+        raise TlsError(f"{path} holds no certificate in PEM")
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cadata=content.decode("ascii", "ignore"))
+    except ssl.SSLError as error:
+        raise TlsError(f"{path} holds a certificate that cannot be read: {error.reason}") from None
+
+
+def _wire(content: tuple[bytes, bytes, bytes | None]) -> Any:
+    certificate, key, authorities = content
+    return grpc.ssl_server_certificate_configuration([(key, certificate)], authorities)
