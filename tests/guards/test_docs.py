@@ -14,14 +14,28 @@ from guardsvc.guards.native import NATIVE
 from guardsvc.guards.native.access_list import METHOD_GROUPS, Rule
 from guardsvc.guards.native.protocol_compliance.refusals import RULES
 from guardsvc.guards.native.rate_limit.settings import LimitSettings
-from guardsvc.guards.native.tool_poisoning import TOOL_POISONING
 from guardsvc.guards.registry import load_registry
+from guardsvc.model import ALLOW, Facts, GuardContext, GuardType, Operation, Settings, Verdict
 from guardsvc.policy import build_policy, policy_model
 
 DOCS = Path(__file__).parents[2] / "docs" / "guards"
 PAGES = {guard_type.name: (DOCS / f"{guard_type.name}.md") for guard_type in NATIVE}
 HEADINGS = ["Name", "What it refuses", "Settings", "Rules", "Examples", "Limits"]
 BLOCK = re.compile(r"^```yaml\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+
+
+class Scan:
+    def __init__(self, settings: Settings, context: GuardContext) -> None:
+        del settings, context
+
+    def evaluate(self, operation: Operation, facts: Facts) -> Verdict:
+        del operation, facts
+        return ALLOW
+
+
+VENDOR_SCAN = GuardType(
+    name="vendor_scan", settings=Settings, build=Scan, rules=lambda _: ("tool_call_order", "ansi_escape")
+)
 
 
 def page(guard: str) -> str:
@@ -68,7 +82,7 @@ def test_examples_build_a_policy(block: str) -> None:
 
 @pytest.mark.parametrize("block", BLOCK.findall((DOCS.parent / "exceptions.md").read_text()))
 def test_examples_of_exceptions_build_a_policy_that_sets_something_aside(block: str) -> None:
-    registry = {**load_registry(), TOOL_POISONING.name: TOOL_POISONING}
+    registry = {**load_registry(), VENDOR_SCAN.name: VENDOR_SCAN}
     document = Document.parse(block, "example")
     checker = Checker(document)
     settings = checker.check(policy_model(registry), document.value["policy"], ("policy",))
