@@ -97,7 +97,7 @@ async def test_a_slow_sink_holds_up_nobody_in_best_effort(tmp_path: Path) -> Non
             longest = max(longest, perf_counter() - begun)
             await asyncio.sleep(0.0001)
         wait_until(lambda: kept.metric("records_total", "dropped") > 0 and kept.metric("queue") >= 64, "full")
-        assert longest < 0.1
+        assert longest < 0.5
         await asyncio.sleep(0.3)
         assert kept.metric("lag_seconds") > 0.2
         wait_until(lambda: kept.metric("broken") == 1, "nobody reads")
@@ -143,7 +143,7 @@ async def test_a_slow_sink_refuses_what_needs_its_record(tmp_path: Path) -> None
         wait_until(lambda: kept.metric("broken") == 1, "nobody reads")
         begun = perf_counter()
         assert not await kept.keep(seconds=HANG)
-        assert perf_counter() - begun < 0.1, "a sink that is known to be stuck is not waited for"
+        assert perf_counter() - begun < 0.5, "a sink that is known to be stuck is not waited for"
 
         data = read()
         end = monotonic() + HANG
@@ -180,7 +180,7 @@ async def test_a_full_queue_refuses_what_needs_its_record(tmp_path: Path) -> Non
         wait_until(lambda: kept.metric("records_total", "dropped") > 0, "full")
         begun = perf_counter()
         assert not await kept.keep()
-        assert perf_counter() - begun < 0.1
+        assert perf_counter() - begun < 0.5
 
 
 async def test_a_refused_request_waits_for_nothing(tmp_path: Path) -> None:
@@ -190,7 +190,7 @@ async def test_a_refused_request_waits_for_nothing(tmp_path: Path) -> None:
         begun = perf_counter()
         assert await kept.keep(decision("deny"))
         assert await kept.keep(decision("pending"))
-        assert perf_counter() - begun < 0.1
+        assert perf_counter() - begun < 0.5
 
 
 async def test_bytes_that_wait_are_bounded_too(tmp_path: Path) -> None:

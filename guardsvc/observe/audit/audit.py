@@ -30,7 +30,7 @@ __all__ = ["Audit", "AuditError", "AuditMode", "AuditOptions"]
 
 AuditMode = Literal["best_effort", "required"]
 
-LINGER_S = 0.005
+LINGER_S = 0.02
 """Seconds that records wait for more of them where nobody waits for theirs: one wake-up for many."""
 ENTRY_BYTES = 8 << 10
 """What a decision that waits takes beside its payload."""

@@ -34,7 +34,7 @@ def _meaning(text: str) -> msgspec.Meta:
     return msgspec.Meta(description=text)
 
 
-class FindingRecord(msgspec.Struct, kw_only=True, omit_defaults=True):
+class FindingRecord(msgspec.Struct, kw_only=True, omit_defaults=True, gc=False):
     """One finding of a guard."""
 
     rule: Annotated[str | None, _meaning("id of the rule, unique in its guard")]
@@ -46,7 +46,7 @@ class FindingRecord(msgspec.Struct, kw_only=True, omit_defaults=True):
     suppressed_by: Annotated[str | None, _meaning("id of the exception that sets the finding aside")] = ""
 
 
-class GuardRecord(msgspec.Struct, kw_only=True, omit_defaults=True):
+class GuardRecord(msgspec.Struct, kw_only=True, omit_defaults=True, gc=False):
     """One guard's part."""
 
     guard: Annotated[str, _meaning("id in the policy")]
@@ -60,7 +60,7 @@ class GuardRecord(msgspec.Struct, kw_only=True, omit_defaults=True):
     findings: Annotated[list[FindingRecord], _meaning("what it noticed, at most 32")] = []
 
 
-class DecisionRecord(msgspec.Struct, kw_only=True, omit_defaults=True, tag_field="type", tag="decision"):
+class DecisionRecord(msgspec.Struct, kw_only=True, omit_defaults=True, gc=False, tag_field="type", tag="decision"):
     """One decision. Members without a value are left out."""
 
     time: Annotated[str, _meaning("when it was decided: RFC 3339, UTC, milliseconds")]
@@ -172,7 +172,6 @@ class Encoder:
         payload = operation.payload if type(operation.payload) is dict else {}
         session = headers.get(SESSION_HEADER)
         state = payload.get("requestState")
-        kind = operation.subject_kind
         findings = decision.findings
         trace = _trace(headers.get("traceparent"), payload)
         return DecisionRecord(
@@ -180,16 +179,16 @@ class Encoder:
             **self._digests(operation, payload),
             time=timestamp(at),
             worker=self._worker,
-            mode=decision.mode.value,
+            mode=decision.mode,
             refused_with=refused_with,
             source=operation.caller.source,
             address=cut(operation.caller.address),
             session=self._key.session.hex(session.encode("utf-8", "surrogatepass")) if session else None,
             request_state=self._key.session.hex(state.encode("utf-8", "surrogatepass")) if type(state) is str else None,
-            direction=operation.direction.value,
-            kind=operation.kind.value,
+            direction=operation.direction,
+            kind=operation.kind,
             servers=() if operation.server is not None else operation.servers,
-            subject_kind=None if kind is None else kind.value,
+            subject_kind=operation.subject_kind,
             revision=operation.revision,
             size=size,
             threats=sorted({threat for finding in findings for threat in finding.threats})[:MAX_THREATS]
@@ -236,11 +235,11 @@ def _guard(outcome: GuardOutcome, operation: Operation) -> GuardRecord:
     return GuardRecord(
         guard=outcome.guard,
         type=outcome.type,
-        tier=outcome.tier.value,
-        mode=outcome.mode.value,
+        tier=outcome.tier,
+        mode=outcome.mode,
         verdict=outcome.verdict,
         reason=outcome.code,
-        error=outcome.error.value if outcome.error else None,
+        error=outcome.error,
         findings=[_finding(finding, operation) for finding in outcome.findings[:MAX_FINDINGS]]
         if outcome.findings
         else [],

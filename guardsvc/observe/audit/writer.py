@@ -9,7 +9,6 @@ from __future__ import annotations
 import threading
 from collections import deque
 from contextlib import suppress
-from itertools import islice
 from time import monotonic, sleep, time
 from typing import TYPE_CHECKING, Literal, Protocol
 
@@ -63,7 +62,7 @@ class Tally(Protocol):
         """Records that wait, the age in seconds of the oldest, and whether the sink cannot be written."""
 
 
-class Entry(msgspec.Struct):
+class Entry(msgspec.Struct, gc=False):
     """A decision that waits to be written.
 
     Attributes:
@@ -195,9 +194,16 @@ class Writer:
 
     def show(self) -> None:
         """Tell the tally how things are; the thread does so too, unless it is stuck in a write."""
-        waiting = [*(entry for entry, _ in self._batch[:BATCH] if entry), *islice(self._queue.copy(), 1)]
-        lag = max(time() - waiting[0].at, 0.0) if waiting else 0.0
+        oldest = self._oldest()
+        lag = max(time() - oldest.at, 0.0) if oldest is not None else 0.0
         self._tally.show(self.waiting, lag, broken=self.is_broken)
+
+    def _oldest(self) -> Entry | None:
+        """The entry that waits longest; the other thread may take it meanwhile."""
+        try:
+            return next((entry for entry, _ in self._batch[:BATCH] if entry is not None), None) or self._queue[0]
+        except IndexError:
+            return None
 
     def stop(self, timeout: float) -> int:
         """Write what waits, for at most so many seconds, and end.
