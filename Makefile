@@ -27,8 +27,10 @@ demo: $(VENV)/dev.stamp
 test: lint $(PARITY)/parity.stamp redis-server
 	$(PY) -m pytest -n auto $(ARGS)
 
+# What is measured under load has the machine to itself.
 test-long: $(VENV)/dev.stamp $(PARITY)/parity.stamp redis-server
-	HYPOTHESIS_PROFILE=long $(PY) -m pytest -n auto -m "long or not long" $(ARGS)
+	HYPOTHESIS_PROFILE=long $(PY) -m pytest -n auto -m "long or not long" --ignore tests/load $(ARGS)
+	$(PY) -m pytest -m long tests/load
 
 # Tests that need a real Redis are skipped where there is none and it cannot be installed.
 APT := DEBIAN_FRONTEND=noninteractive apt-get -qq -o Acquire::Retries=3

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, NoReturn
 from rich.console import Console
 from rich.markup import escape
 
-from deploy.demo import calls
+from deploy.demo import calls, tenants
 from deploy.demo.process import NotReadyError
 from deploy.demo.stack import Stack
 
@@ -29,6 +29,8 @@ SCENES: tuple[tuple[str, Callable[[Stack], AsyncIterator[Observation]]], ...] = 
     ("The MCP SDK's client, headers or body changed on the way", calls.tampered_client),
     ("Plain HTTP", calls.raw_http),
     ("A burst over the rate limit", calls.burst),
+    ("Two tenants, told apart by a claim of the token that Envoy verified", tenants.two_tenants),
+    ("Callers who would like to be another tenant", tenants.impostors),
     ("Without guardsvc nothing passes", calls.fail_closed),
 )
 

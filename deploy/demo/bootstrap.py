@@ -11,11 +11,21 @@ import yaml
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["GUARDSVC", "LISTENER", "MCP_SERVER", "SHIPPED", "SHIPPED_UDS", "SHIPPED_WORKERS", "Bootstrap"]
+__all__ = [
+    "GUARDSVC",
+    "LISTENER",
+    "MCP_SERVER",
+    "SHIPPED",
+    "SHIPPED_JWT",
+    "SHIPPED_UDS",
+    "SHIPPED_WORKERS",
+    "Bootstrap",
+]
 
 SHIPPED = Path(__file__).parents[1] / "envoy" / "ext_authz.yaml"
 SHIPPED_UDS = SHIPPED.with_name("ext_authz_uds.yaml")
 SHIPPED_WORKERS = SHIPPED.with_name("ext_authz_workers.yaml")
+SHIPPED_JWT = SHIPPED.with_name("jwt_authn.yaml")
 LISTENER = "mcp_ingress"
 MCP_SERVER = "mcp_server"
 GUARDSVC = "guardsvc"
@@ -66,11 +76,27 @@ class Bootstrap:
 
     def add_listener(self, name: str, change: Callable[[dict[str, Any]], None]) -> None:
         """Add a listener like the shipped one, whose ext_authz settings ``change`` alters in place."""
+        filters = self._add_copy(name)
+        change(filters[0]["typed_config"])
+
+    def add_token_listener(self, name: str, jwks: str) -> None:
+        """Add a listener like the shipped one that takes only requests with a token, by the shipped filter.
+
+        Args:
+            name: of the listener.
+            jwks: public keys of the issuer, as JSON.
+        """
+        verify: dict[str, Any] = yaml.safe_load(SHIPPED_JWT.read_text())
+        verify["typed_config"]["providers"]["issuer"]["local_jwks"] = {"inline_string": jwks}
+        self._add_copy(name).insert(0, verify)
+
+    def _add_copy(self, name: str) -> list[dict[str, Any]]:
+        """Add a copy of the shipped listener, and give its HTTP filters."""
         copy = deepcopy(self._listeners[0])
         copy["name"] = name
-        manager = copy["filter_chains"][0]["filters"][0]["typed_config"]
-        change(manager["http_filters"][0]["typed_config"])
         self._listeners.append(copy)
+        filters: list[dict[str, Any]] = copy["filter_chains"][0]["filters"][0]["typed_config"]["http_filters"]
+        return filters
 
     def _endpoints(self, cluster: str) -> list[dict[str, Any]]:
         (found,) = (each for each in self._clusters if each["name"] == cluster)

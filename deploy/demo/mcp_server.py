@@ -25,7 +25,7 @@ FILES = {"README.md": "# Demo\nNothing to see here.", "notes.txt": "Envoy asks, 
 
 
 def mcp_server() -> MCPServer:
-    """The server: harmless tools, one that is not, a prompt and two resources."""
+    """The server: harmless tools, some that are not for everyone, a prompt and two resources."""
     server = MCPServer("demo", instructions="Read and search the files of the demo.", log_level="WARNING")
 
     @server.tool()
@@ -68,7 +68,20 @@ def mcp_server() -> MCPServer:
         """What no agent should read."""
         return "demo-token"
 
+    _add_tools_for_tenants(server)
     return server
+
+
+def _add_tools_for_tenants(server: MCPServer) -> None:
+    @server.tool()
+    def refund(order: str) -> str:
+        """Pay back what an order has cost."""
+        return f"paid back {order}"
+
+    @server.tool()
+    def export_orders(order: str) -> str:
+        """Write an order and all before it to a file."""
+        return f"wrote everything up to {order}"
 
 
 class RecordingApp:

@@ -118,6 +118,7 @@ def _decision(stack: Stack, exchange: Exchange, seen: Seen) -> tuple[str, bool]:
         return f"allow  {exchange.decision_id}", not logged
     by = logged.get("guard") or "guardsvc itself"
     rules = "".join(f" ({rule})" for rule in logged.get("rules") or ())
+    of = f" for {logged['principal']} of {logged['tenant']}" if logged.get("verified") else ""
     detail = f": {logged['detail']}" if logged.get("detail") else ""
-    words = f"deny  {seen.reason} by {by}{rules}{detail}  {exchange.decision_id}"
+    words = f"deny  {seen.reason} by {by}{rules}{of}{detail}  {exchange.decision_id}"
     return words, logged.get("reason") == seen.reason

@@ -10,14 +10,17 @@ from typing import TYPE_CHECKING, Self
 
 from deploy.demo.bootstrap import GUARDSVC, MCP_SERVER, Bootstrap
 from deploy.demo.services import Envoy, Guardsvc, McpServer
+from deploy.demo.tokens import TokenIssuer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from types import TracebackType
 
-__all__ = ["POLICY", "Stack"]
+__all__ = ["POLICY", "TENANTS", "Stack"]
 
 POLICY = Path(__file__).parent / "policy.yaml"
+TENANTS = "mcp_tenants"
+"""The listener that takes only requests with a token."""
 
 
 class Stack:
@@ -30,6 +33,7 @@ class Stack:
 
     Attributes:
         folder: where all logs are.
+        issuer: signs the tokens that the listener for tenants takes.
         keep_logs: leave the folder there in the end; so it is too after an error.
     """
 
@@ -40,6 +44,7 @@ class Stack:
         environment: Mapping[str, str] | None = None,
     ) -> None:
         self._change = change
+        self.issuer = TokenIssuer()
         self.keep_logs = False
         self.folder = Path(tempfile.mkdtemp(prefix="guardsvc-demo-"))
         self.mcp_server = McpServer(self.folder)
@@ -95,6 +100,7 @@ class Stack:
         for process in behind:
             process.wait()
         bootstrap = Bootstrap()
+        bootstrap.add_token_listener(TENANTS, self.issuer.jwks)
         if self._change is not None:
             self._change(bootstrap)
         bootstrap.point(MCP_SERVER, self.mcp_server.port)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable
 from typing import Annotated, Any, TextIO
 
 import typer
 
+from guardsvc.cli.baseline import baseline_app
 from guardsvc.cli.exit_codes import ExitCode
+from guardsvc.cli.offline import offline
+from guardsvc.cli.options import ConfigOption, OutputOption, as_json, one_of
 
 __all__ = ["app", "main"]
 
@@ -27,6 +29,8 @@ audit_app = typer.Typer(help="The audit's files.", no_args_is_help=True, rich_ma
 app.add_typer(audit_app, name="audit")
 exception_app = typer.Typer(help="The policy's exceptions.", no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(exception_app, name="exception")
+app.add_typer(offline)
+app.add_typer(baseline_app, name="baseline")
 
 LOG_LEVELS = ("debug", "info", "warning", "error")
 LOG_FORMATS = ("json", "console")
@@ -56,15 +60,6 @@ def _listen_address(value: str | None) -> str | None:
     return value
 
 
-def _one_of(*legal: str) -> Callable[[str | None], str | None]:
-    def check(value: str | None) -> str | None:
-        if value is not None and value not in legal:
-            raise typer.BadParameter(f'"{value}" is not one of {", ".join(legal)}')
-        return value
-
-    return check
-
-
 def _instant(value: str | None) -> str | None:
     from datetime import datetime
 
@@ -76,18 +71,6 @@ def _instant(value: str | None) -> str | None:
         if not aware:
             raise typer.BadParameter(f'"{value}" is not an instant with a UTC offset, such as 2030-01-01T00:00:00Z')
     return value
-
-
-ConfigOption = Annotated[
-    str | None,
-    typer.Option(
-        "--config",
-        "-c",
-        envvar="GUARDSVC_CONFIG",
-        help="Configuration file; the built-in policy without one.",
-    ),
-]
-OutputOption = Annotated[str, typer.Option("--output", "-o", callback=_one_of("human", "json"), help="human or json.")]
 
 
 @app.command()
@@ -120,11 +103,11 @@ def serve(
     ] = None,
     log_level: Annotated[
         str | None,
-        typer.Option(envvar="GUARDSVC_LOG_LEVEL", callback=_one_of(*LOG_LEVELS), help="debug, info, warning or error."),
+        typer.Option(envvar="GUARDSVC_LOG_LEVEL", callback=one_of(*LOG_LEVELS), help="debug, info, warning or error."),
     ] = None,
     log_format: Annotated[
         str | None,
-        typer.Option(envvar="GUARDSVC_LOG_FORMAT", callback=_one_of(*LOG_FORMATS), help="json or console."),
+        typer.Option(envvar="GUARDSVC_LOG_FORMAT", callback=one_of(*LOG_FORMATS), help="json or console."),
     ] = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print no banner; logs say the same.")] = False,
 ) -> None:
@@ -149,52 +132,7 @@ def validate(file: Annotated[str, typer.Argument(help="Configuration file.")], o
     """Check a configuration: every problem at once, and what the policy amounts to."""
     from guardsvc.cli.validate import run_validate
 
-    run_validate(file, as_json=_as_json(output))
-
-
-@app.command()
-def check(
-    file: Annotated[str, typer.Argument(help="File of JSON-RPC; - is standard input.")] = "-",
-    config: ConfigOption = None,
-    lines: Annotated[bool, typer.Option("--lines", "-l", help="Each line is a message of its own.")] = False,
-    server: Annotated[str | None, typer.Option(help="Id of the MCP server, as a gateway gives it.")] = None,
-    host: Annotated[str, typer.Option(help="Host of the request.")] = "localhost",
-    tenant: Annotated[str | None, typer.Option(help="Tenant of the caller.")] = None,
-    principal: Annotated[str | None, typer.Option(help="Principal of the caller.")] = None,
-    verified: Annotated[bool, typer.Option(help="Whether the gateway proved the identity.")] = False,
-    header: Annotated[
-        list[str] | None,
-        typer.Option("--header", "-H", help="Request header 'Name: value' in place of what a client would send."),
-    ] = None,
-    response_to: Annotated[
-        str | None,
-        typer.Option(metavar="METHOD", help="The messages are a server's answers to requests of this method."),
-    ] = None,
-    subject: Annotated[
-        str | None,
-        typer.Option("--tool", "--subject", help="With --response-to: the tool, prompt or resource URI asked for."),
-    ] = None,
-    output: OutputOption = "human",
-) -> None:
-    """Judge JSON-RPC messages by a policy, as if a client had posted them. Exit code 1 if any is refused."""
-    from guardsvc.cli.check import CheckOptions, run_check
-
-    if subject is not None and response_to is None:
-        raise typer.BadParameter("--subject goes with --response-to; a request names its own")
-    options = CheckOptions(
-        file=file,
-        config=config,
-        lines=lines,
-        server=server,
-        host=host,
-        tenant=tenant,
-        principal=principal,
-        verified=verified,
-        headers=tuple(header or ()),
-        response_to=response_to,
-        subject=subject,
-    )
-    run_check(options, as_json=_as_json(output))
+    run_validate(file, as_json=as_json(output))
 
 
 @app.command()
@@ -217,39 +155,74 @@ def explain(
         server=server,
         tenant=tenant,
         principal=principal,
-        as_json=_as_json(output),
+        as_json=as_json(output),
     )
 
 
 @app.command()
 def healthcheck(
+    config: Annotated[
+        str | None,
+        typer.Option("--config", "-c", envvar="GUARDSVC_CONFIG", help="Configuration file; says what is not given."),
+    ] = None,
     address: Annotated[
-        str,
+        str | None,
         typer.Option(
             envvar="GUARDSVC_GRPC_ADDRESS",
             callback=_listen_address,
-            help="The gRPC listener, host:port or unix:/path.",
+            help="The gRPC listener, host:port or unix:/path [default: 127.0.0.1:9191].",
         ),
-    ] = "127.0.0.1:9191",
-    service: Annotated[str, typer.Option(help="gRPC service; all of them by default.")] = "",
+    ] = None,
+    workers: Annotated[
+        int | None,
+        typer.Option(
+            envvar="GUARDSVC_WORKERS",
+            min=1,
+            max=MAX_WORKERS,
+            help="How many workers there are; of several it is asked whether all are ready [default: 1].",
+        ),
+    ] = None,
+    metrics_address: Annotated[
+        str | None,
+        typer.Option(
+            envvar="GUARDSVC_METRICS_ADDRESS",
+            callback=_address,
+            help="Where several workers are asked about, host:port [default: 127.0.0.1:9192].",
+        ),
+    ] = None,
+    service: Annotated[str, typer.Option(help="gRPC service of a single process; all of them by default.")] = "",
     timeout: Annotated[float, typer.Option(help="Seconds to wait.", min=0.01, max=60)] = 2.0,
 ) -> None:
-    """Ask a running service for its health (grpc.health.v1). Exit code 4 unless it serves."""
+    """Ask a running service for its health, several workers through /readyz. Exit code 4 unless it serves."""
     from guardsvc.cli.healthcheck import run_healthcheck
 
-    run_healthcheck(address, service, timeout)
+    run_healthcheck(
+        config,
+        address=address,
+        metrics_address=metrics_address,
+        workers=workers,
+        service=service,
+        timeout=timeout,
+    )
 
 
 @app.command()
 def bench(
     rounds: Annotated[int, typer.Option(help="Times that every candidate is measured.", min=1, max=100)] = 3,
     seconds: Annotated[float, typer.Option(help="Seconds of load in each round.", min=0.1, max=60)] = 2.0,
+    hostile: Annotated[
+        bool, typer.Option("--hostile", help="Measure how the cost of hostile messages grows with their size instead.")
+    ] = False,
+    only: Annotated[str, typer.Option(help="Hostile messages built against this guard, or with this name.")] = "",
     output: OutputOption = "human",
 ) -> None:
     """Measure what a decision costs beside an empty gRPC handler, in one run on this machine (Linux)."""
-    from guardsvc.cli.bench import run_bench
+    from guardsvc.cli.bench import run_bench, run_hostile
 
-    run_bench(rounds=rounds, seconds=seconds, as_json=_as_json(output))
+    if hostile:
+        run_hostile(repeats=rounds, only=only, as_json=as_json(output))
+        return
+    run_bench(rounds=rounds, seconds=seconds, as_json=as_json(output))
 
 
 @app.command()
@@ -259,7 +232,7 @@ def version(output: OutputOption = "human") -> None:
 
     import guardsvc
 
-    print(json.dumps({"version": guardsvc.__version__}) if _as_json(output) else f"guardsvc {guardsvc.__version__}")
+    print(json.dumps({"version": guardsvc.__version__}) if as_json(output) else f"guardsvc {guardsvc.__version__}")
 
 
 @config_app.command("schema")
@@ -291,7 +264,7 @@ def audit_verify(
     """Check that no record was changed, removed or added. Exit code 6 if one was."""
     from guardsvc.cli.audit import run_verify
 
-    run_verify(files, key or (), config, as_json=_as_json(output))
+    run_verify(files, key or (), config, as_json=as_json(output))
 
 
 @exception_app.command("add")
@@ -328,10 +301,6 @@ def exception_add(
             write=write,
         )
     )
-
-
-def _as_json(output: str) -> bool:
-    return output == "json"
 
 
 def main() -> None:

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 __all__ = ["AddOptions", "run_add"]
 
+MAX_TEXT = 256
+"""Characters of a text that the audit keeps, and that a criterion may have."""
 CUT = "…"
 """How the audit ends a text that it has cut."""
 _LISTED = re.compile(r"/tools/[0-9]+(?=/|$)")
@@ -53,6 +55,11 @@ def run_add(options: AddOptions) -> None:
         _end(f"the caller of decision {options.decision} is not verified; no exception can be for it alone")
     items = [_item(finding, guard, record, policy, options) for guard, finding in _findings(record, policy, options)]
     items = [item for index, item in enumerate(items) if item not in items[:index]]
+    if not items and (incomplete := _unexceptable(record, policy, options)):
+        _end(
+            f"decision {options.decision} rests on {', '.join(incomplete)}: not all of the message was looked at, "
+            "and no exception can set that aside"
+        )
     if not items:
         _end(
             f"decision {options.decision} has no finding that an exception can set aside"
@@ -95,6 +102,24 @@ def _records(file: str, decision: str) -> Iterator[dict[str, Any]]:
 
 def _findings(record: dict[str, Any], policy: Policy, options: AddOptions) -> Iterator[tuple[str, dict[str, Any]]]:
     """Guard and finding: those of the guard that refused, or of all where none did."""
+    unexceptable = _unexceptable_rules(policy)
+    for guard, finding in _standing(record, policy, options):
+        if finding["rule"] not in unexceptable[guard]:
+            yield guard, finding
+
+
+def _unexceptable(record: dict[str, Any], policy: Policy, options: AddOptions) -> list[str]:
+    """The rules of the decision's findings that no exception can set aside."""
+    unexceptable = _unexceptable_rules(policy)
+    standing = _standing(record, policy, options)
+    return sorted({finding["rule"] for guard, finding in standing if finding["rule"] in unexceptable[guard]})
+
+
+def _unexceptable_rules(policy: Policy) -> dict[str, frozenset[str]]:
+    return {bound.id: bound.type.unexceptable for bound in policy.guards}
+
+
+def _standing(record: dict[str, Any], policy: Policy, options: AddOptions) -> Iterator[tuple[str, dict[str, Any]]]:
     suppressible = {bound.id for bound in policy.guards if bound.type.suppressible}
     for outcome in record.get("guards", ()):
         guard = outcome["guard"]
@@ -110,6 +135,15 @@ def _item(
 ) -> dict[str, Any]:
     server, tool = _tool(finding, record, policy)
     where = finding.get("where") or None
+    caller = record.get("principal") if options.for_caller else None
+    tenant = record.get("tenant") if record.get("verified") else None
+    told = {"rule": finding["rule"], "server": server, "tool": tool, "where": where, "tenant": tenant}
+    for name, text in {**told, "principal": caller}.items():
+        if text is not None and "*" in text:
+            _end(
+                f"the {name} of decision {options.decision} has a * of its own, which an exception would take for any "
+                "run of characters; write the exception by hand"
+            )
     if where is not None and tool is not None:
         where = _LISTED.sub("/tools/*", where, count=1) if finding.get("tool") else where
     item = {
@@ -118,8 +152,8 @@ def _item(
         "server": server,
         "tool": _whole(tool),
         "where": _whole(where),
-        "tenant": _whole(record.get("tenant")) if record.get("verified") else None,
-        "principal": _whole(record.get("principal")) if options.for_caller else None,
+        "tenant": _whole(tenant),
+        "principal": _whole(caller),
         "until": options.until,
         "reason": options.reason,
     }
@@ -146,7 +180,8 @@ def _whole(text: str | None) -> str | None:
     """The text as a glob; of one that the audit has cut, whatever follows."""
     if text is None:
         return None
-    return f"{text.removesuffix(CUT)[:255]}*" if text.endswith(CUT) or len(text) > 256 else text  # noqa: PLR2004
+    # A text of its own may end as one that was cut does.
+    return f"{text.removesuffix(CUT)[:255]}*" if len(text) > MAX_TEXT else text
 
 
 def _write(path: Path, items: Sequence[dict[str, Any]]) -> None:

@@ -12,7 +12,7 @@ class ExitCode(IntEnum):
 
     OK = 0
     REFUSED = 1
-    """``check``: at least one message is refused."""
+    """``check``: at least one message is refused. ``baseline diff``: something has changed."""
     USAGE = 2
     """The command line, or an input file it names, is wrong."""
     CONFIGURATION = 3
@@ -23,5 +23,9 @@ class ExitCode(IntEnum):
     """A fault of guardsvc."""
     BROKEN_CHAIN = 6
     """``audit verify``: a record was changed, removed or added."""
+    FAILED = 7
+    """``test``: at least one case is not answered as it expects."""
+    BROKEN_SUITE = 8
+    """``test``: a suite cannot be read, or there is none."""
     CUT_SHORT = 141
     """Whoever read the output closed it, as ``head`` does; the code that shells give SIGPIPE."""

@@ -47,6 +47,7 @@ def _run_alone(configuration: Configuration, path: Path | None, load: partial[Co
     import uvloop
 
     from guardsvc.server.service import ListenError, Service
+    from guardsvc.server.warm_up import warm_up
 
     async def serve() -> None:
         service = Service(configuration, path, load)
@@ -55,6 +56,7 @@ def _run_alone(configuration: Configuration, path: Path | None, load: partial[Co
         _say_ready(configuration, (listening.listeners,), listening.metrics, quiet=quiet)
         await service.run()
 
+    warm_up()
     try:
         uvloop.run(serve())
     except ListenError as error:
@@ -98,8 +100,11 @@ def _say_ready(
     """Say in the log and in the banner that the service is ready, and where each worker listens."""
     import structlog
 
+    from guardsvc.server.memory import memory_bound
+
     first = [next(iter(listeners.values())) for listeners in workers]
     policy = configuration.policy
+    parts = memory_bound(configuration)
     structlog.get_logger(__name__).info(
         "ready",
         version=guardsvc.__version__,
@@ -109,13 +114,20 @@ def _say_ready(
         source=configuration.source,
         policy=policy.hash,
         guards=[bound.id for bound in policy.guards],
+        memory_bound_mib={name: _mib(part) for name, part in parts.items()} | {"total": _mib(sum(parts.values()))},
     )
     if not quiet and configuration.service.audit.output != "stdout":
         with suppress(BrokenPipeError):  # whoever reads the banner may leave, the service stays
             print(_banner(configuration, workers, metrics), flush=True)
 
 
+def _mib(size: int) -> int:
+    return -(-size // 1_048_576)
+
+
 def _banner(configuration: Configuration, workers: Sequence[Mapping[str, str]], metrics: str) -> str:
+    from guardsvc.server.memory import memory_bound
+
     policy = configuration.policy
     guards = ", ".join(bound.id for bound in policy.guards) or "none: every operation gets the default"
     command = _command()
@@ -130,6 +142,7 @@ def _banner(configuration: Configuration, workers: Sequence[Mapping[str, str]], 
   metrics    http://{metrics}/metrics (and /livez /readyz /version)
   policy     {policy.settings.name}, {policy.hash}, mode {policy.settings.mode}, from {configuration.source}
   guards     {guards}
+  memory     at most {_mib(sum(memory_bound(configuration).values()))} MiB, whatever is sent
 Next:
   a gateway   deploy/envoy/{example}.yaml points Envoy here; see docs/gateways.md
   a message   echo '{{"jsonrpc":"2.0","id":1,"method":"ping"}}' | {command} check

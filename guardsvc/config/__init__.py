@@ -9,6 +9,8 @@ from guardsvc.config.problems import BUILT_IN, ConfigError, Path, Problem, forma
 from guardsvc.config.reference import reference
 from guardsvc.config.schema import json_schema
 from guardsvc.config.secrets import MASK, Secret, mask
+from guardsvc.config.shape import schema_of
+from guardsvc.config.turns import give_way, in_turns
 
 __all__ = [
     "BUILT_IN",
@@ -21,7 +23,10 @@ __all__ = [
     "Secret",
     "check",
     "format_path",
+    "give_way",
+    "in_turns",
     "json_schema",
     "mask",
     "reference",
+    "schema_of",
 ]

@@ -43,7 +43,7 @@ class Checker:
         self._problems: list[Problem] = []
         self._open_references: set[Path] = set()
 
-    def check(self, model: type[M], value: Any, base: Path = ()) -> M | None:
+    def check(self, model: type[M], value: Any, base: Path = (), *, literal: bool = False) -> M | None:
         """Make settings of a plain value, or note what is wrong with it and return None.
 
         Args:
@@ -51,8 +51,9 @@ class Checker:
             value: the part of the document at ``base``.
             base: where the value stands. A part that an earlier model left open (``dict[str, Any]``)
                 may be checked later with a model of its own.
+            literal: the value is data in which ``${env:...}`` stands for itself.
         """
-        refused = self._judge_references(model, value, base)
+        refused = set() if literal else self._judge_references(model, value, base)
         try:
             return model.model_validate_json(to_json(value), strict=True, context={ENVIRON: self._environ})
         except ValidationError as error:

@@ -13,6 +13,7 @@ import yaml
 
 from guardsvc.config.problems import ConfigError, Path, Problem, format_path
 from guardsvc.config.scalars import SCALAR_TAGS, construct, resolve
+from guardsvc.config.turns import give_way
 from guardsvc.config.values import kind_of, shown
 
 if TYPE_CHECKING:
@@ -91,6 +92,7 @@ class Composer:
     def _node(self, event: yaml.Event) -> _Node:
         if isinstance(event, yaml.AliasEvent):
             return self._alias(event)
+        give_way()
         self._count(1, event)
         anchor: str | None = getattr(event, "anchor", None)
         if anchor is not None:

@@ -57,6 +57,11 @@ class Document:
             raise ConfigError(source, [Problem("", f"not YAML: {error}")]) from error
         return cls(source, value, lines)
 
+    @property
+    def lines(self) -> Lines:
+        """The lines of everything in it."""
+        return self._lines or Lines(1)
+
     def line(self, path: Path) -> int | None:
         """The line, from 1, of the deepest value on a path; the value of a key stands on the key's line."""
         lines = self._lines

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic_core import core_schema, to_jsonable_python
 
+from guardsvc.config.turns import give_way
 from guardsvc.config.values import kind_of, shown
 
 if TYPE_CHECKING:
@@ -102,6 +103,7 @@ def mask(settings: BaseModel) -> dict[str, Any]:
 def _plain(value: Any) -> Any:
     if isinstance(value, Secret):
         return MASK
+    give_way()
     if isinstance(value, dict):
         return {to_jsonable_python(key): _plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):

@@ -6,6 +6,7 @@ holds a secret; the schema does.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from guardsvc.config.schema import json_schema
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 
     from guardsvc.config.problems import Path
 
-__all__ = ["Shape"]
+__all__ = ["Shape", "schema_of"]
 
 _NOTES = frozenset({"title", "description", "default", "examples", "deprecated"})
 
@@ -29,7 +30,7 @@ class Shape:
     """
 
     def __init__(self, model: type[BaseModel], value: Any) -> None:
-        self._schema = json_schema(model)
+        self._schema = schema_of(model)
         self._value = value
 
     def legal_keys(self, path: Path, unknown: str) -> list[str]:
@@ -68,6 +69,12 @@ class Shape:
             return [node]
         nodes = [found for choice in choices for found in self._branches(choice, value)]
         return [found for found in nodes if _fits(found, value)] or nodes
+
+
+@lru_cache(maxsize=8)
+def schema_of(model: type[BaseModel]) -> dict[str, Any]:
+    """The JSON Schema of a model, made once, as that takes longer than a check; treat it as read-only."""
+    return json_schema(model)
 
 
 def _fits(node: dict[str, Any], value: Any) -> bool:

@@ -21,7 +21,7 @@ from guardsvc.mcp.transport import TransportKind
 from guardsvc.model import Decision, GuardOutcome, Kind, Mode, Operation, reason_for
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping, Sequence
 
     from guardsvc.engine.facts import FactSources
     from guardsvc.model.decision import VerdictName
@@ -70,14 +70,16 @@ async def decide(
         if policy.settings.identity.require_verified and not operation.caller.verified and _asks_for_names(operation):
             return refuse(policy, operation, "unverified_caller", started=started)
         await run.walk()
-        return _conclude(run, started, can_modify=can_modify)
+        decision = _conclude(run, started, can_modify=can_modify)
     except Exception:
         log.exception("the chain failed")
         outcomes = tuple(run.outcomes)
         # What a guard has refused or changed does not pass as it came, whatever the default.
-        if policy.settings.default == "allow" and run.end is None and run.current is operation:
+        if policy.default_of(operation.direction) == "allow" and run.end is None and run.current is operation:
             return _decision(policy, operation, started, verdict="allow", outcomes=outcomes)
         return refuse(policy, operation, "internal_error", outcomes=outcomes, started=started)
+    await run.desk.conclude(decision, deadline)
+    return decision
 
 
 def refuse(
@@ -124,26 +126,28 @@ class _Run:
         self.end: GuardOutcome | None = None
 
     async def walk(self) -> None:
+        limits = self.policy.rules.limits_of(self.operation.direction)
         for step in self.policy.chain(self.operation.direction, self.operation.phase):
-            for bound in self._in_scope(step.inline):
-                self._take(await self._ask(bound))
+            for bound in step.inline:
+                if not bound.judges(self.current, self.now):
+                    continue
+                if bound.immediate or (bound.inline and self.desk.needs_none(bound, self.current)):
+                    self._take(evaluate_inline(bound, self.current, self.deadline, limits))
+                else:
+                    self._take(await self._ask(bound))
                 if self.end is not None:
                     return
             if step.concurrent:
-                await self._walk_concurrently(tuple(self._in_scope(step.concurrent)))
+                in_scope = [bound for bound in step.concurrent if bound.judges(self.current, self.now)]
+                await self._walk_concurrently(in_scope)
                 if self.end is not None:
                     return
 
-    def _in_scope(self, guards: Iterable[BoundGuard]) -> Iterable[BoundGuard]:
-        return (bound for bound in guards if bound.judges(self.current, self.now))
-
     async def _ask(self, bound: BoundGuard) -> Evaluation:
-        limits = self.policy.rules.limits
-        if bound.inline and not bound.type.facts:
-            return evaluate_inline(bound, self.current, self.deadline, limits)
+        limits = self.policy.rules.limits_of(self.operation.direction)
         return await evaluate_async(bound, self.current, self.deadline, limits, self.desk)
 
-    async def _walk_concurrently(self, guards: tuple[BoundGuard, ...]) -> None:
+    async def _walk_concurrently(self, guards: Sequence[BoundGuard]) -> None:
         tasks = {bound.id: asyncio.create_task(self._ask(bound)) for bound in guards}
         waiting = set(tasks.values())
         denied = False
@@ -204,7 +208,7 @@ def _conclude(run: _Run, started: float, *, can_modify: bool) -> Decision:
             guard=run.end.guard,
             outcomes=outcomes,
         )
-    if not run.judged and policy.settings.default == "deny":
+    if not run.judged and policy.default_of(operation.direction) == "deny":
         return refuse(policy, operation, "default_deny", outcomes=outcomes, started=started)
     if run.current is operation:
         return _decision(policy, operation, started, verdict="allow", outcomes=outcomes)

@@ -19,6 +19,7 @@ from guardsvc.engine.failure import FAILURE_CODES, verdict_of_failure
 from guardsvc.engine.modification import changes_nothing, check_modification
 from guardsvc.engine.weighing import weigh
 from guardsvc.model import (
+    ALLOW,
     Allow,
     Deny,
     ErrorKind,
@@ -67,9 +68,12 @@ def evaluate_inline(bound: BoundGuard, operation: Operation, deadline: float, li
         return out_of_time(bound)
     try:
         verdict = bound.guard.evaluate(operation, NO_FACTS)
+        elapsed = perf_counter() - started
+        if verdict is ALLOW and elapsed <= bound.timeout and elapsed <= remaining:
+            return Evaluation(_outcome(bound, "allow", elapsed))
         if inspect.iscoroutine(verdict):
             verdict.close()
-        return _in_time(bound, operation, verdict, perf_counter() - started, remaining, limits)
+        return _in_time(bound, operation, verdict, elapsed, remaining, limits)
     except KeyboardInterrupt:
         raise
     except BaseException as error:

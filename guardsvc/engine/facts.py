@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
+from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 from guardsvc.model import (
@@ -18,9 +20,15 @@ from guardsvc.model import (
 )
 
 if TYPE_CHECKING:
+    from guardsvc.model import Decision
     from guardsvc.policy import BoundGuard, Policy
 
 __all__ = ["NO_FACTS", "FactDesk", "FactSource", "FactSources"]
+
+log = logging.getLogger(__name__)
+
+LEAST = 0.02
+"""Seconds that a source has at least to remember something, whatever is left of the decision's time."""
 
 NO_FACTS: Facts = {}
 FactSources = Mapping[str, FactSource]
@@ -37,12 +45,23 @@ class FactDesk:
         policy: the policy that decides.
     """
 
-    __slots__ = ("_fetched", "_policy", "_sources")
+    __slots__ = ("_asked", "_fetched", "_learners", "_policy", "_sources")
 
     def __init__(self, sources: FactSources, policy: Policy) -> None:
         self._sources = sources
         self._policy = policy
         self._fetched: dict[str, Facts] = {}
+        self._asked: dict[str, tuple[Operation, Mapping[str, Any]]] = {}
+        self._learners: dict[str, BoundGuard] = {}
+
+    def needs_none(self, bound: BoundGuard, operation: Operation) -> bool:
+        """Whether a guard says of an operation that it needs no facts, though its type has some."""
+        if bound.id in self._fetched or not hasattr(bound.guard, "needs"):
+            return False
+        try:
+            return not self._needs(bound, operation)
+        except Exception:
+            return False  # it will fail again where its failure counts
 
     async def facts(self, bound: BoundGuard, operation: Operation, seconds: float) -> Facts:
         """The facts that a guard needs.
@@ -58,11 +77,36 @@ class FactDesk:
         facts = self._fetched.get(bound.id)
         if facts is None:
             facts = self._fetched[bound.id] = await self._fetch(bound, operation, seconds)
+            if hasattr(bound.guard, "learns"):
+                self._learners[bound.id] = bound
         return facts
 
+    async def conclude(self, decision: Decision, deadline: float) -> None:
+        """Tell the sources what guards want remembered of a decision. What cannot be remembered changes nothing of it.
+
+        Args:
+            decision: which stands.
+            deadline: when it should be told, on the clock of ``time.perf_counter``.
+        """
+        for id_, facts in self._fetched.items():
+            bound = self._learners.get(id_)
+            if bound is None:
+                continue
+            operation = decision.operation
+            use = self._use(bound, operation)
+            if use is FactUse.DRY:
+                continue
+            try:
+                for name, need in bound.guard.learns(decision, facts).items():  # type: ignore[attr-defined]
+                    seconds = max(deadline - perf_counter(), LEAST)
+                    asked = FactRequest(operation=operation, guard=id_, need=need, use=use, seconds=seconds)
+                    if (source := self._sources.get(name)) is not None:
+                        await source.fetch(asked)
+            except Exception as error:
+                log.warning("guard %s could not learn: %s: %s", id_, type(error).__name__, error)
+
     async def _fetch(self, bound: BoundGuard, operation: Operation, seconds: float) -> Facts:
-        ask = getattr(bound.guard, "needs", None)
-        needs: Mapping[str, Any] = dict.fromkeys(bound.type.facts) if ask is None else ask(operation)
+        needs = self._needs(bound, operation)
         use = self._use(bound, operation)
         facts: dict[str, Any] = {}
         for name, need in needs.items():
@@ -72,6 +116,15 @@ class FactDesk:
             request = FactRequest(operation=operation, guard=bound.id, need=need, use=use, seconds=seconds)
             facts[name] = await source.fetch(request)
         return facts
+
+    def _needs(self, bound: BoundGuard, operation: Operation) -> Mapping[str, Any]:
+        ask = getattr(bound.guard, "needs", None)
+        if ask is None:
+            return dict.fromkeys(bound.type.facts)
+        asked = self._asked.get(bound.id)
+        if asked is None or asked[0] is not operation:
+            asked = self._asked[bound.id] = (operation, ask(operation))
+        return asked[1]
 
     def _use(self, bound: BoundGuard, operation: Operation) -> FactUse:
         if operation.protocol is GatewayProtocol.CLI:

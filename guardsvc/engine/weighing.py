@@ -51,7 +51,7 @@ def _marked(bound: BoundGuard, operation: Operation, findings: tuple[Finding, ..
     now = time.time()
     return tuple(
         msgspec.structs.replace(finding, suppressed_by=by)
-        if (by := bound.exceptions.suppressing(finding, operation, now))
+        if finding.rule not in bound.type.unexceptable and (by := bound.exceptions.suppressing(finding, operation, now))
         else finding
         for finding in findings
     )

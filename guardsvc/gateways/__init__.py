@@ -1,1 +1,1 @@
-"""Gateways: one folder per gateway protocol decodes its wire to operations and encodes decisions back."""
+"""Gateways: a folder per gateway protocol decodes its wire and encodes decisions back; beside them what all share."""

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 import grpc
 import structlog
 
+from guardsvc.gateways.admission import OverloadedError
+
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable
 
@@ -49,6 +51,7 @@ class Calls:
             arrived: when the call came, on the clock of ``time.perf_counter``.
 
         Raises:
+            OverloadedError: there is no room for the work.
             grpc.aio.AbortError: INTERNAL where guardsvc itself fails. The gateway then fails as it is
                 configured to.
         """
@@ -56,13 +59,24 @@ class Calls:
         with self._recorder.inflight():
             try:
                 answer, decisions = await work(policy, arrived + _budget(policy, context.time_remaining()))
-            except Exception:
+            except OverloadedError:
+                raise
+            except Exception as error:
+                if (overloaded := _overloaded(error)) is not None:
+                    raise overloaded from None
                 log.exception("call_failed", service=self._service)
                 self._recorder.fault(self._service)
                 await context.abort(grpc.StatusCode.INTERNAL, "the decision failed")
         for decision in decisions:
             self._recorder.record(decision)
         return answer
+
+
+def _overloaded(error: Exception) -> OverloadedError | None:
+    """That there is no room for one of several pieces of work, where that is what they failed of."""
+    while isinstance(error, ExceptionGroup):
+        error = error.exceptions[0]
+    return error if isinstance(error, OverloadedError) else None
 
 
 def _budget(policy: Policy, remaining: float | None) -> float:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from time import perf_counter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from guardsvc.model import Finding
 
-__all__ = ["Asker", "Exchange", "judge"]
+__all__ = ["Asker", "Exchange", "judge", "refuse_unread"]
 
 
 class Asker(msgspec.Struct, frozen=True, kw_only=True):
@@ -29,6 +29,7 @@ class Asker(msgspec.Struct, frozen=True, kw_only=True):
         refusal: why the caller is refused whatever it asks, None where it is not.
         server_id: what the gateway calls the MCP server, if it says so.
         can_modify: whether the protocol can carry a changed payload.
+        learnable: whether catalogs may be learned from what it shows.
     """
 
     protocol: GatewayProtocol
@@ -36,6 +37,7 @@ class Asker(msgspec.Struct, frozen=True, kw_only=True):
     refusal: IdentityError | None = None
     server_id: str | None = None
     can_modify: bool = False
+    learnable: bool = False
 
 
 class Exchange(msgspec.Struct, frozen=True, kw_only=True):
@@ -103,6 +105,12 @@ async def judge(
     return Exchange(decisions=tuple(decisions), batch=interpretation.batch)
 
 
+def refuse_unread(policy: Policy, request: HttpRequest, asker: Asker, code: str) -> Exchange:
+    """A denial of a request whose messages nobody has read, or not to the end: their ids are not known."""
+    decision = refuse(policy, _operation_of(request, asker), code)
+    return Exchange(decisions=(decision,), id_readable=False)
+
+
 async def _judge_message(
     policy: Policy,
     message: Message,
@@ -142,15 +150,18 @@ def _operation(message: Message, request: HttpRequest, asker: Asker, **place: ob
 
 
 def _unread(refusal: Refusal, request: HttpRequest, asker: Asker) -> Operation:
+    return _operation_of(request, asker, kind=refusal.kind or Kind.REQUEST, method=refusal.method, id=refusal.id)
+
+
+def _operation_of(request: HttpRequest, asker: Asker, **known: Any) -> Operation:
+    """The operation of a request as far as it is known without its messages."""
     return Operation(
         protocol=asker.protocol,
         direction=Direction.REQUEST,
         phase=Phase.OTHER,
-        kind=refusal.kind or Kind.REQUEST,
-        method=refusal.method,
-        id=refusal.id,
         caller=asker.caller,
         headers=request.headers,
         http_method=request.method,
         path=request.path,
+        **({"kind": Kind.REQUEST, "method": ""} | known),
     )

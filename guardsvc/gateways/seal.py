@@ -1,7 +1,7 @@
 """Seal: the token that carries a request's decision to its response phase through the gateway.
 
-The gateway holds it in metadata that a client may try to forge, so it is authenticated: HMAC-SHA256
-(RFC 2104) over its text, with a key that all workers and replicas of a deployment share.
+The gateway holds it in metadata that a client may try to forge, so it is authenticated: keyed BLAKE2b
+(RFC 7693) over its text, with a key that all workers and replicas of a deployment share.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ __all__ = ["Correlation", "Seal", "bounded_subject"]
 VERSION = "g1"
 DEFAULT_LIFETIME = 3600.0
 MAX_SUBJECT = 256
+MAC_BYTES = 32
 
 
 class Correlation(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
@@ -56,7 +57,7 @@ class Seal:
     """
 
     def __init__(self, keys: tuple[bytes, ...], *, lifetime: float = DEFAULT_LIFETIME) -> None:
-        self._keys = keys
+        self._macs = tuple(_keyed(key) for key in keys)
         self._lifetime = lifetime
 
     def token(self, decision: Decision) -> str:
@@ -77,7 +78,7 @@ class Seal:
             )
         )
         sealed = f"{VERSION}.{_encode(payload)}"
-        return f"{sealed}.{_mac(self._keys[0], sealed)}"
+        return f"{sealed}.{_mac(self._macs[0], sealed)}"
 
     def open(self, token: str) -> Correlation | None:
         """What the token says, or None where it is not ours, was changed, or has expired."""
@@ -85,7 +86,7 @@ class Seal:
             sealed, _, mac = token.rpartition(".")
             version, payload = sealed.split(".")
             given = mac.encode("ascii")
-            ours = any(hmac.compare_digest(_mac(key, sealed).encode("ascii"), given) for key in self._keys)
+            ours = any(hmac.compare_digest(_mac(keyed, sealed).encode("ascii"), given) for keyed in self._macs)
             if version != VERSION or not ours:
                 return None
             correlation = msgspec.json.decode(_decode(payload), type=Correlation)
@@ -101,8 +102,16 @@ def bounded_subject(subject: str | None) -> str | None:
     return f"sha256:{hashlib.sha256(subject.encode()).hexdigest()}"
 
 
-def _mac(key: bytes, sealed: str) -> str:
-    return _encode(hmac.digest(key, sealed.encode(), "sha256"))
+def _keyed(key: bytes) -> hashlib.blake2b:
+    if len(key) > hashlib.blake2b.MAX_KEY_SIZE:
+        key = hashlib.blake2b(key).digest()
+    return hashlib.blake2b(key=key, digest_size=MAC_BYTES)
+
+
+def _mac(keyed: hashlib.blake2b, sealed: str) -> str:
+    mac = keyed.copy()
+    mac.update(sealed.encode())
+    return _encode(mac.digest())
 
 
 def _encode(data: bytes) -> str:

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from guardsvc.model import Decision
     from guardsvc.policy import Place, Policy
 
-__all__ = ["Statement", "StatementError", "judge_response", "judge_statement"]
+__all__ = ["Statement", "StatementError", "judge_response", "judge_statement", "refuse_unread_statement"]
 
 _CALLS = (Kind.REQUEST, Kind.NOTIFICATION)
 _SERVER_QUESTIONS = frozenset({"elicitation/create", "roots/list", "sampling/createMessage"})
@@ -137,7 +137,7 @@ async def judge_statement(
     """
     started = perf_counter()
     try:
-        messages = _read(statement, policy.rules.limits)
+        messages = _read(statement, policy.rules.limits_of(statement.direction))
     except Refusal as refusal:
         return _refused(policy, statement, asker, refusal, started)
     decisions: list[Decision] = []
@@ -170,7 +170,7 @@ async def judge_response(
     """
     started = perf_counter()
     try:
-        answer = parse_response(decode(body, policy.rules.limits), statement.method)
+        answer = parse_response(decode(body, policy.rules.response_limits), statement.method)
     except Refusal as refusal:
         statement = msgspec.structs.replace(statement, kind=refusal.kind or statement.kind, id=refusal.id)
         return _refused(policy, statement, asker, refusal, started)
@@ -178,6 +178,11 @@ async def judge_response(
         statement, kind=answer.kind, id=answer.id, phase=answer.phase, payload=encode(answer.payload)
     )
     return await judge_statement(policy, read, asker, deadline=deadline, sources=sources)
+
+
+def refuse_unread_statement(policy: Policy, statement: Statement, asker: Asker, code: str) -> Exchange:
+    """A denial of a message whose payload nobody has read, or not to the end."""
+    return Exchange(decisions=(refuse(policy, _operation(statement, asker), code),))
 
 
 def _refused(policy: Policy, statement: Statement, asker: Asker, refusal: Refusal, started: float) -> Exchange:
@@ -297,5 +302,6 @@ def _operation(statement: Statement, asker: Asker, **read: Any) -> Operation:
         headers=statement.headers,
         http_method=statement.http_method,
         path=statement.path,
+        learnable=asker.learnable,
         **fields,
     )

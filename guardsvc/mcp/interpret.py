@@ -22,7 +22,7 @@ from guardsvc.mcp.refusal import Refusal
 from guardsvc.mcp.revisions import allows_batches, phase_of
 from guardsvc.mcp.strict_json import Limits, decode
 from guardsvc.mcp.transport import TransportKind, classify
-from guardsvc.model import Globs, Headers, Kind, RequestId
+from guardsvc.model import Direction, Globs, Headers, Kind, RequestId
 
 __all__ = ["MAX_BATCH", "MAX_HEADER_BYTES", "Interpretation", "InterpretationRules", "interpret"]
 
@@ -40,15 +40,21 @@ class InterpretationRules(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         limits: bounds of a body.
+        response_limits: bounds of a server's message.
         batches: accept batches of 2025-03-26.
         lossy_body: accept a body that the gateway gave as text.
         mcp_paths: paths, without query, at which a POST is an MCP message.
     """
 
     limits: Limits = Limits()
+    response_limits: Limits = Limits(max_bytes=8_388_608, max_keys=200_000)
     batches: bool = False
     lossy_body: bool = False
     mcp_paths: Globs = Globs(("*",))
+
+    def limits_of(self, direction: Direction) -> Limits:
+        """The bounds of what travels this way."""
+        return self.limits if direction is Direction.REQUEST else self.response_limits
 
 
 class Interpretation(msgspec.Struct, frozen=True):

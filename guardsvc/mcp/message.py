@@ -217,8 +217,8 @@ def _revision(method: str, payload: dict[str, Any] | None, version_header: str |
 
 
 def _check_spelling(value: dict[str, Any], part: dict[str, Any], members: Members, where: str) -> None:
-    if fault := find_fault(part, members, where):
-        raise _refusal(value, fault.code, fault.detail)
+    if fault := find_fault(part, members):
+        raise _refusal(value, fault.code, fault.detail(where))
 
 
 def _refusal(value: dict[str, Any], code: str, detail: str) -> Refusal:

@@ -4,13 +4,37 @@ from __future__ import annotations
 
 import base64
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from guardsvc.mcp.headers import METHOD_HEADER, NAME_HEADER, VERSION_HEADER, decode_value
+from guardsvc.mcp.http_request import BodyState, HttpRequest
 from guardsvc.mcp.message import body_revision
 from guardsvc.mcp.revisions import is_at_least, subject_field
+from guardsvc.model import Headers
 
-__all__ = ["encode_value", "mirrored_headers"]
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = ["conforming_post", "encode_value", "mirrored_headers"]
+
+
+def conforming_post(body: bytes, host: str, extra: Sequence[tuple[str, str]] = ()) -> HttpRequest:
+    """The POST of a body by a conforming client, with the given header fields in place of its own."""
+    fields = {
+        "content-type": "application/json",
+        "accept": "application/json, text/event-stream",
+        **mirrored_headers(body),
+    }
+    given = {name.lower() for name, _ in extra}
+    kept = [(name, value) for name, value in fields.items() if name not in given]
+    return HttpRequest(
+        method="POST",
+        path="/mcp",
+        host=host,
+        headers=Headers([*kept, *extra]),
+        body=body,
+        body_state=BodyState.WHOLE if body else BodyState.ABSENT,
+    )
 
 
 def encode_value(text: str) -> str:

@@ -18,10 +18,21 @@ __all__ = ["MESSAGE", "OTHER_PARAMS", "PARAMS", "RESULT", "SERVER_RESULT", "Faul
 
 
 class Fault(msgspec.Struct, frozen=True):
-    """What is wrong: a reason code, and what and where for operators."""
+    """What is wrong.
+
+    Attributes:
+        code: reason code.
+        what: for operators.
+        within: JSON pointer of the object in the one that was looked at.
+    """
 
     code: str
-    detail: str
+    what: str
+    within: str = ""
+
+    def detail(self, where: str) -> str:
+        """What and where, for operators; ``where`` is the JSON pointer of the object that was looked at."""
+        return f"{self.what} in {excerpt(where + self.within)}"
 
 
 class Members(msgspec.Struct, frozen=True):
@@ -53,47 +64,47 @@ _NUMBERS = frozenset(
 )
 
 
-def find_fault(value: dict[str, Any], members: Members, where: str) -> Fault | None:
+def find_fault(value: dict[str, Any], members: Members) -> Fault | None:
     """The first misspelt member or unsafe number of an object of the protocol.
 
     Args:
         value: the object.
         members: what it may hold; other names are free unless they spell one of these.
-        where: JSON pointer of the object in the message.
     """
+    names = value.keys()
+    inner = members.inner
     if members.each is not None:
-        inner = ((name, members.each) for name in value)
+        inner = tuple((name, members.each) for name in value)
     else:
-        fault = _find_variant(value, members, where) or _find_unsafe_number(value, where)
-        if fault:
+        fault = None if names <= members.names else _find_variant(value, members)
+        if fault is None and not names.isdisjoint(_NUMBERS):
+            fault = _find_unsafe_number(value)
+        if fault is not None:
             return fault
-        inner = ((name, within) for name, within in members.inner if name in value)
     for name, within in inner:
-        part = value[name]
-        if type(part) is dict and (fault := find_fault(part, within, f"{where}/{name}")):
-            return fault
+        part = value.get(name)
+        if type(part) is dict and (fault := find_fault(part, within)):
+            return msgspec.structs.replace(fault, within=f"/{name}{fault.within}")
     return None
 
 
-def _find_variant(value: dict[str, Any], members: Members, where: str) -> Fault | None:
-    if value.keys() <= members.names:
-        return None
+def _find_variant(value: dict[str, Any], members: Members) -> Fault | None:
     spellings = set(members.folded)
     for name in value:
         if name in members.names:
             continue
         spelling = fold(name)
         if spelling in spellings:
-            return Fault("case_variant_key", f"member {excerpt(name)} in {excerpt(where)}")
+            return Fault("case_variant_key", f"member {excerpt(name)}")
         spellings.add(spelling)
     return None
 
 
-def _find_unsafe_number(value: dict[str, Any], where: str) -> Fault | None:
+def _find_unsafe_number(value: dict[str, Any]) -> Fault | None:
     for name in value.keys() & _NUMBERS:
         number = value[name]
         if type(number) is int and not -SAFE_INTEGER <= number <= SAFE_INTEGER:
-            return Fault("number_range", f"{name} in {excerpt(where)} is beyond 2^53")
+            return Fault("number_range", f"{name} beyond 2^53")
     return None
 
 

@@ -17,7 +17,6 @@ __all__ = [
     "REVISIONS",
     "Methods",
     "allows_batches",
-    "allows_client_results",
     "is_at_least",
     "methods",
     "phase_of",
@@ -188,11 +187,6 @@ def subject_field(method: str) -> str | None:
 def allows_batches(revision: str) -> bool:
     """Whether a POST may carry an array of messages: 2025-03-26 only."""
     return revision == "2025-03-26"
-
-
-def allows_client_results(revision: str) -> bool:
-    """Whether a client may POST answers to requests of the server: all known revisions but the last."""
-    return revision in REVISIONS and not is_at_least(revision, "2026-07-28")
 
 
 def is_at_least(revision: str, other: str) -> bool:

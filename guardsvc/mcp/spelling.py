@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from unicodedata import normalize
 
 __all__ = ["fold"]
 
-_LONGEST = 64
+_LONGEST = 42
+"""No member of the protocol is longer, and no spelling of one is either: no form gets shorter by folding to ASCII."""
+_NEVER_ASCII = re.compile("[\u3300-\u3370\u33e0-\u33fe\ufb50-\ufdff]")
+"""Ligatures and squares of up to 18 letters, none of them ASCII: costly to write out, and part of no member."""
 
 
 def fold(name: str) -> str:
@@ -14,10 +18,14 @@ def fold(name: str) -> str:
 
     Case is folded through upper case, so that letters which only upper-casing joins (dotless i,
     long s, the Kelvin sign) count too, and compatibility forms (full width, ligatures) by NFKC.
-    A name longer than any protocol member is folded for case only: normalising is not linear.
+    A name that cannot spell a protocol member is folded for case only: normalising may cost many
+    times its length.
     """
     if name.isascii():
         return name.lower()
-    if len(name) > _LONGEST:
+    if len(name) > _LONGEST or _NEVER_ASCII.search(name):
         return name.casefold()
-    return normalize("NFKC", normalize("NFKC", name).upper().casefold())
+    folded = normalize("NFKC", name)
+    if len(folded) > _LONGEST:
+        return folded.casefold()
+    return normalize("NFKC", folded.upper().casefold())

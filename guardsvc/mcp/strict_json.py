@@ -37,6 +37,7 @@ _decode = msgspec.json.Decoder().decode
 _encode = msgspec.json.Encoder().encode
 
 _COLON_AFTER_QUOTE = re.compile(rb'"[ \t\r\n]*+:')
+_BLANKS_BEFORE_COLON = (b" :", b"\t:", b"\n:", b"\r:")
 _STRING = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"([ \t\r\n]*+:)?', re.DOTALL)
 
 
@@ -53,7 +54,7 @@ def decode(data: bytes, limits: Limits = DEFAULT_LIMITS) -> Any:
     except (msgspec.MsgspecError, ValueError, RecursionError):
         return decode_slowly(data, limits)
     members = _count_members(value, limits)
-    if members is None or (members != len(_COLON_AFTER_QUOTE.findall(data)) and members != _count_source_members(data)):
+    if members is None or (members != _count_colons(data) and members != _count_source_members(data)):
         return decode_slowly(data, limits)
     return value
 
@@ -106,6 +107,13 @@ def _count_members(value: Any, limits: Limits) -> int | None:
             return None
         level = inner
     return members
+
+
+def _count_colons(data: bytes) -> int:
+    """Quotes with a colon behind: as many as members, or more where texts have some of their own."""
+    if any(blank in data for blank in _BLANKS_BEFORE_COLON):
+        return len(_COLON_AFTER_QUOTE.findall(data))
+    return data.count(b'":')
 
 
 def _count_source_members(data: bytes) -> int:

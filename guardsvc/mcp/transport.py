@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import re
-from enum import StrEnum
 
 from guardsvc.mcp.accept import names_events
 from guardsvc.mcp.http_request import HttpRequest
-from guardsvc.model import Globs
+from guardsvc.model import Globs, Word
 
 __all__ = ["TransportKind", "classify"]
 
 _CLIMBS = re.compile(r"\.\.|\\|%2e|%2f|%5c", re.IGNORECASE)
 
 
-class TransportKind(StrEnum):
+class TransportKind(Word):
     """What such a request asks for. The value is the operation's method."""
 
     GET_STREAM = "http/get_stream"

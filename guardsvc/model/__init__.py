@@ -4,7 +4,7 @@ Everything else imports this package; it imports nothing of guardsvc.
 """
 
 from guardsvc.model.decision import Decision, GuardOutcome
-from guardsvc.model.facts import FactNeeds, FactRequest, Facts, FactSource, FactUse
+from guardsvc.model.facts import FactNeeds, FactRequest, Facts, FactSource, FactUse, Learns
 from guardsvc.model.globs import Globs
 from guardsvc.model.guard import (
     ErrorKind,
@@ -26,6 +26,7 @@ from guardsvc.model.phase import PHASES, REQUEST_PHASES, RESPONSE_PHASES, Direct
 from guardsvc.model.reasons import REASONS, Reason, reason_for
 from guardsvc.model.subject import SubjectKind, subject_kind
 from guardsvc.model.verdict import ALLOW, Allow, Deny, Finding, Modify, Pending, Severity, Verdict
+from guardsvc.model.word import Word
 
 __all__ = [
     "ALLOW",
@@ -55,6 +56,7 @@ __all__ = [
     "GuardType",
     "Headers",
     "Kind",
+    "Learns",
     "Mode",
     "Modify",
     "Operation",
@@ -70,6 +72,7 @@ __all__ = [
     "SubjectKind",
     "Tier",
     "Verdict",
+    "Word",
     "reason_for",
     "subject_kind",
 ]

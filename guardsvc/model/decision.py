@@ -62,6 +62,7 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
         earlier: what guards of another policy noticed before, as the caller tells; it decides nothing here.
         policy_hash: hash of the policy that decided.
         duration: seconds of wall time.
+        digests: what the audit keeps of the payload, where another process read it and it is not here.
     """
 
     id: str
@@ -77,6 +78,7 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
     earlier: tuple[Finding, ...] = ()
     policy_hash: str = ""
     duration: float = 0.0
+    digests: dict[str, Any] | None = None
 
     @property
     def applied(self) -> VerdictName:

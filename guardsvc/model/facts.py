@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from enum import StrEnum
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
 
 from guardsvc.model.operation import Operation
+from guardsvc.model.word import Word
 
-__all__ = ["FactNeeds", "FactRequest", "FactSource", "FactUse", "Facts"]
+if TYPE_CHECKING:
+    from guardsvc.model.decision import Decision
+
+__all__ = ["FactNeeds", "FactRequest", "FactSource", "FactUse", "Facts", "Learns"]
 
 Facts = Mapping[str, Any]
 """What the engine fetched for a guard, by the names the guard type declares."""
 
 
-class FactUse(StrEnum):
+class FactUse(Word):
     """What becomes of the verdict that rests on a fact, and so what fetching it may change.
 
     ``apply``: it counts, and what is consumed is consumed. ``shadow``: it is recorded as what would have
@@ -63,3 +66,15 @@ class FactNeeds(Protocol):
 
     def needs(self, operation: Operation) -> Mapping[str, Any]:
         """The facts to fetch, each with what to ask its source for; pure, as ``evaluate`` is."""
+
+
+class Learns(Protocol):
+    """A guard whose sources remember something of a decision, such as what a server showed and nobody objected to."""
+
+    def learns(self, decision: Decision, facts: Facts) -> Mapping[str, Any]:
+        """What to tell each source once the decision stands; pure, as ``evaluate`` is.
+
+        Args:
+            decision: about the operation, with every guard's outcome.
+            facts: those that this guard was given for it.
+        """

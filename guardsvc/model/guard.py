@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass, field
-from enum import StrEnum
 from typing import Any, Generic, Protocol, TypeVar
 
 from pydantic import BaseModel, ConfigDict
@@ -13,6 +12,7 @@ from guardsvc.model.facts import Facts
 from guardsvc.model.operation import Operation
 from guardsvc.model.phase import Direction, Phase
 from guardsvc.model.verdict import Finding, Verdict
+from guardsvc.model.word import Word
 
 __all__ = [
     "ErrorKind",
@@ -30,7 +30,7 @@ __all__ = [
 ]
 
 
-class Tier(StrEnum):
+class Tier(Word):
     """How a guard runs: inline, in the WASM sandbox, or in an external service."""
 
     NATIVE = "native"
@@ -38,21 +38,21 @@ class Tier(StrEnum):
     HTTP = "http"
 
 
-class Mode(StrEnum):
+class Mode(Word):
     """Whether a verdict is applied, or only recorded as what would have happened."""
 
     ENFORCE = "enforce"
     SHADOW = "shadow"
 
 
-class FailureMode(StrEnum):
+class FailureMode(Word):
     """What a guard that could not answer counts as: a denial, or an allow."""
 
     FAIL_CLOSED = "fail_closed"
     FAIL_OPEN = "fail_open"
 
 
-class ErrorKind(StrEnum):
+class ErrorKind(Word):
     """Why a guard could not answer; the columns of the fail matrix."""
 
     TIMEOUT = "timeout"
@@ -64,7 +64,7 @@ class ErrorKind(StrEnum):
     STATE_UNAVAILABLE = "state_unavailable"
 
 
-class RuleAction(StrEnum):
+class RuleAction(Word):
     """What a finding of one rule amounts to, where the operator does not leave it to the guard."""
 
     DENY = "deny"
@@ -163,6 +163,8 @@ class GuardType(Generic[S]):
         redacts: whether ``redact`` may be the action of its rules.
         code: reason code where the operator has it deny for a finding.
         rules: ids of the rules a guard of these settings has, where they are known beforehand.
+        unexceptable: ids of the rules whose findings say that not all was looked at, so that neither exceptions
+            nor rule actions can set them aside.
     """
 
     name: str
@@ -176,3 +178,4 @@ class GuardType(Generic[S]):
     redacts: bool = False
     code: str = "access_denied"
     rules: Callable[[S], Collection[str]] | None = None
+    unexceptable: frozenset[str] = frozenset()

@@ -28,18 +28,22 @@ class Headers:
     __slots__ = ("_repeated", "_values", "size")
 
     def __init__(self, fields: Iterable[tuple[str, str]] = ()) -> None:
-        values: dict[str, str] = {}
-        repeated: dict[str, list[str]] = {}
-        self.size = 0
-        for name, value in fields:
-            self.size += len(name) + len(value)
-            key = name.lower()
-            if key in values:
-                repeated.setdefault(key, [values[key]]).append(value)
-            else:
-                values[key] = value
-        self._values = values
-        self._repeated = {key: tuple(found) for key, found in repeated.items()}
+        pairs = list(fields)
+        text = "".join([name for name, _ in pairs])
+        self.size = len(text) + len("".join([value for _, value in pairs]))
+        if text.lower() != text:
+            pairs = [(name.lower(), value) for name, value in pairs]
+        self._values = dict(pairs)
+        self._repeated: dict[str, tuple[str, ...]] = {}
+        if len(self._values) < len(pairs):
+            self._keep_repeated(pairs)
+
+    def _keep_repeated(self, pairs: list[tuple[str, str]]) -> None:
+        found: dict[str, list[str]] = {}
+        for name, value in pairs:
+            found.setdefault(name, []).append(value)
+        self._values = {name: values[0] for name, values in found.items()}
+        self._repeated = {name: tuple(values) for name, values in found.items() if len(values) > 1}
 
     def get(self, name: str) -> str | None:
         """The first value of a field, or None. ``name`` is lower case."""

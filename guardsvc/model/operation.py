@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from enum import StrEnum
 from typing import Any
 
 import msgspec
@@ -11,6 +10,7 @@ import msgspec
 from guardsvc.model.headers import Headers
 from guardsvc.model.phase import Direction, Phase
 from guardsvc.model.subject import SubjectKind, subject_kind
+from guardsvc.model.word import Word
 
 __all__ = ["Caller", "GatewayProtocol", "Kind", "Operation", "RequestId"]
 
@@ -19,7 +19,7 @@ RequestId = str | int
 _LISTED_TOOL = re.compile(r"/tools/(0|[1-9][0-9]{0,8})(?:/.*)?", re.DOTALL)
 
 
-class GatewayProtocol(StrEnum):
+class GatewayProtocol(Word):
     """The contract through which the operation was asked about."""
 
     EXT_AUTHZ = "ext_authz"
@@ -29,7 +29,7 @@ class GatewayProtocol(StrEnum):
     CLI = "cli"
 
 
-class Kind(StrEnum):
+class Kind(Word):
     """What the message is: a JSON-RPC kind, or an HTTP request of the transport without a message."""
 
     REQUEST = "request"
@@ -57,8 +57,11 @@ class Caller(msgspec.Struct, frozen=True, kw_only=True):
     source: str | None = None
 
 
-class Operation(msgspec.Struct, frozen=True, kw_only=True):
+class Operation(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     """One MCP message under decision.
+
+    What is found out about it, and asked for again by others, may be kept in its ``__dict__``, which belongs to this
+    one operation: a copy with another payload begins without.
 
     Attributes:
         protocol: the gateway protocol it came by.
@@ -78,6 +81,7 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
         revision: MCP protocol revision the message is read under (``2025-11-25``).
         http_method: HTTP method of the request, empty where the protocol does not show it.
         path: HTTP path with query, undecoded, empty where the protocol does not show it.
+        learnable: whether a catalog may be learned from it: who shows it is believed, and the listener says so.
     """
 
     protocol: GatewayProtocol
@@ -95,6 +99,7 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
     revision: str = ""
     http_method: str = ""
     path: str = ""
+    learnable: bool = False
 
     @property
     def subject_kind(self) -> SubjectKind | None:

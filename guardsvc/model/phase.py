@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
+from guardsvc.model.word import Word
 
 __all__ = ["PHASES", "REQUEST_PHASES", "RESPONSE_PHASES", "Direction", "Phase"]
 
 
-class Direction(StrEnum):
+class Direction(Word):
     """Which way the message travels: from the client to the server, or back."""
 
     REQUEST = "request"
     RESPONSE = "response"
 
 
-class Phase(StrEnum):
+class Phase(Word):
     """The point of an MCP exchange at which guards look."""
 
     TOOLS_LIST = "tools_list"

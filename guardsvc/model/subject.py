@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
 from typing import Any
 
 from guardsvc.model.phase import Phase
+from guardsvc.model.word import Word
 
 __all__ = ["SubjectKind", "subject_kind"]
 
 
-class SubjectKind(StrEnum):
+class SubjectKind(Word):
     """What a subject names."""
 
     TOOL = "tool"

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
 from typing import Any
 
 import msgspec
 
+from guardsvc.model.word import Word
+
 __all__ = ["ALLOW", "Allow", "Deny", "Finding", "Modify", "Pending", "Severity", "Verdict"]
 
 
-class Severity(StrEnum):
+class Severity(Word):
     """How bad a finding is, in rising order."""
 
     INFO = "info"

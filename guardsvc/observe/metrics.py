@@ -10,11 +10,12 @@ from prometheus_client import (
     Counter,
     Gauge,
     GCCollector,
-    Histogram,
     ProcessCollector,
     generate_latest,
 )
 from prometheus_client.metrics import MetricWrapperBase
+
+from guardsvc.observe.tally import PouredHistogram, Tally
 
 __all__ = ["Metrics"]
 
@@ -46,10 +47,14 @@ class Metrics:
     Args:
         version: of guardsvc, for ``guardsvc_build_info``.
         process: whether to add the process's and the garbage collector's own metrics.
+
+    Attributes:
+        tally: what is counted for each decision, on its way into the metrics.
     """
 
     def __init__(self, version: str, *, process: bool = True) -> None:
         self.registry = CollectorRegistry()
+        self.tally = Tally(BUCKETS)
         self._own: list[tuple[MetricWrapperBase, tuple[str, ...]]] = []
         self._whole: list[MetricWrapperBase] = []
         if process:
@@ -115,6 +120,12 @@ class Metrics:
             "Calls from peers that are not believed when they name a caller, by listener.",
             "listener",
         )
+        self.uncorrelated = self._counter(
+            "uncorrelated_responses_total",
+            "Responses that belong to no request that was allowed, by cause: the context is missing or invalid, or the "
+            "answer is another request's (other_request).",
+            "cause",
+        )
         self.tls_reloads = self._counter(
             "tls_reloads_total",
             "Changed files of a listener's certificate by result: loaded or failed.",
@@ -138,11 +149,24 @@ class Metrics:
             whole=True,
         )
         self.inflight = self._gauge("inflight", "Decisions under way.")
+        self.shed = self._counter(
+            "shed_total",
+            "Calls refused unread since there was no room, by limit: decisions, bytes, unread, memory or large_bodies.",
+            "limit",
+        )
+        self.held_bytes = self._gauge("held_bytes", "Bytes of the messages of calls under way.")
+        self.judge_restarts = self._counter(
+            "judge_restarts_total", "Processes for large bodies that were ended or lost, and replaced."
+        )
         self.workers = self._gauge(
             "workers", "Workers, where there are several, by state: starting, serving or down.", "state", whole=True
         )
         self.worker_restarts = self._counter(
-            "worker_restarts_total", "Workers that ended and were replaced.", "worker", whole=True
+            "worker_restarts_total",
+            "Workers started in place of one that ended, was killed because it hung, or did not start.",
+            "worker",
+            "reason",
+            whole=True,
         )
         self.worker_decisions = self._counter(
             "worker_decisions_total", "Decisions by worker, where there are several.", "worker", whole=True
@@ -155,11 +179,16 @@ class Metrics:
             self.exceptions.labels(state)
         for result in ("loaded", "unchanged", "failed"):
             self.policy_reloads.labels(result)
+        for limit in ("decisions", "bytes", "unread", "memory", "large_bodies"):
+            self.shed.labels(limit)
+        for cause in ("missing", "invalid", "other_request"):
+            self.uncorrelated.labels(cause)
         for result in ("written", "dropped", "withdrawn", "unwritten"):
             self.audit_records.labels(result)
 
     def exposition(self) -> bytes:
         """The Prometheus text format."""
+        self.tally.pour()
         return generate_latest(self.registry)
 
     def own(self) -> list[tuple[MetricWrapperBase, tuple[str, ...]]]:
@@ -179,8 +208,8 @@ class Metrics:
         gauge = Gauge(name, text, labels, namespace="guardsvc", registry=self.registry, multiprocess_mode=mode)
         return self._declare(gauge, labels, whole=whole)
 
-    def _histogram(self, name: str, text: str, *labels: str) -> Histogram:
-        histogram = Histogram(name, text, labels, namespace="guardsvc", registry=self.registry, buckets=BUCKETS)
+    def _histogram(self, name: str, text: str, *labels: str) -> PouredHistogram:
+        histogram = PouredHistogram(name, text, labels, namespace="guardsvc", registry=self.registry, buckets=BUCKETS)
         return self._declare(histogram, labels)
 
     def _declare(self, metric: M, labels: tuple[str, ...], *, whole: bool = False) -> M:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import structlog
 
@@ -10,7 +10,7 @@ from guardsvc.model import REASONS, Decision, GuardOutcome, Mode
 from guardsvc.observe.described import MAX_RULES, cut, described
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Sequence
+    from collections.abc import Collection, Sequence
     from contextlib import AbstractContextManager
 
     from guardsvc.model import Finding
@@ -25,8 +25,6 @@ log = structlog.get_logger("guardsvc.decision")
 class Recorder:
     """Records decisions.
 
-    Children of labelled metrics are looked up once and kept; their number is bounded by the labels'.
-
     Args:
         metrics: where to count.
         methods: names that may stand in the ``method`` label.
@@ -37,9 +35,7 @@ class Recorder:
         self._metrics = metrics
         self._audit = audit
         self._methods = frozenset(methods)
-        self._decisions: dict[tuple[str, ...], Callable[[], None]] = {}
-        self._evaluations: dict[tuple[str, str, str], Callable[[], None]] = {}
-        self._durations: dict[str, Callable[[float], None]] = {}
+        self._tally = metrics.tally
 
     def inflight(self) -> AbstractContextManager[None]:
         """A context that counts as one decision under way."""
@@ -48,6 +44,10 @@ class Recorder:
     def fault(self, service: str) -> None:
         """Count a call that guardsvc itself failed."""
         self._metrics.faults.labels(service).inc()
+
+    def uncorrelated(self, cause: Literal["missing", "invalid", "other_request"]) -> None:
+        """Count a response that cannot be matched to a request that was allowed."""
+        self._metrics.uncorrelated.labels(cause).inc()
 
     async def keep(
         self,
@@ -79,39 +79,32 @@ class Recorder:
     def record(self, decision: Decision) -> None:
         """Count the decision and its guards' outcomes, and log it unless it is a plain allow."""
         self._count(decision)
-        self._metrics.decision_duration.observe(decision.duration)
+        failed = False
         for outcome in decision.outcomes:
             self._count_guard(outcome)
+            failed = failed or outcome.error is not None
+        self._tally.pour_soon()
         suppressed = _suppressed(decision)
         for finding in suppressed:
             self._metrics.suppressed.labels(finding.suppressed_by).inc()
-        if suppressed or decision.verdict != "allow" or any(outcome.error for outcome in decision.outcomes):
+        if suppressed or failed or decision.verdict != "allow":
             _log(decision)
 
     def _count(self, decision: Decision) -> None:
-        operation = decision.operation
+        operation, metrics = decision.operation, self._metrics
         method = operation.method if operation.method in self._methods else "_other"
-        key = (operation.protocol, operation.phase, method, decision.verdict, decision.mode)
-        count = self._decisions.get(key)
-        if count is None:
-            count = self._decisions[key] = self._metrics.decisions.labels(*map(str, key)).inc
-        count()
+        labels = (operation.protocol, operation.phase, method, decision.verdict, decision.mode)
+        self._tally.count(metrics.decisions, labels)
+        self._tally.observe(metrics.decision_duration, (), decision.duration)
         if decision.verdict in ("deny", "pending"):
-            self._metrics.denials.labels(decision.code if decision.code in REASONS else "_other").inc()
+            self._tally.count(metrics.denials, (decision.code if decision.code in REASONS else "_other",))
 
     def _count_guard(self, outcome: GuardOutcome) -> None:
         name: str = "error" if outcome.error else outcome.verdict
         if outcome.mode is Mode.SHADOW and name not in ("allow", "error"):
             name = f"would_{name}"
-        key = (outcome.guard, outcome.tier.value, name)
-        count = self._evaluations.get(key)
-        if count is None:
-            count = self._evaluations[key] = self._metrics.guard_evaluations.labels(*key).inc
-        count()
-        observe = self._durations.get(outcome.guard)
-        if observe is None:
-            observe = self._durations[outcome.guard] = self._metrics.guard_duration.labels(outcome.guard).observe
-        observe(outcome.duration)
+        self._tally.count(self._metrics.guard_evaluations, (outcome.guard, outcome.tier, name))
+        self._tally.observe(self._metrics.guard_duration, (outcome.guard,), outcome.duration)
         if outcome.error:
             self._metrics.guard_errors.labels(outcome.guard, outcome.error.value).inc()
 

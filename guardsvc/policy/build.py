@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Union
 
 from pydantic import Field, create_model
 
-from guardsvc.config import mask
+from guardsvc.config import give_way, mask
 from guardsvc.mcp import InterpretationRules
 from guardsvc.mcp.strict_json import Limits
 from guardsvc.mcp.transport import TransportKind
@@ -26,6 +26,7 @@ from guardsvc.model import (
 from guardsvc.policy.exceptions import Exceptions, FindingException
 from guardsvc.policy.findings import check_actions, check_exceptions
 from guardsvc.policy.policy import BoundGuard, Point, Policy
+from guardsvc.policy.response_settings import ResponseSettings
 from guardsvc.policy.scope import Scope, Window
 from guardsvc.policy.servers import ServerTable
 from guardsvc.policy.settings import GuardEntry, IntegritySettings, PolicySettings
@@ -107,6 +108,7 @@ def build_policy(
     guards: list[BoundGuard] = []
     seen: dict[str, int] = {}
     for index, entry in enumerate(settings.guards):
+        give_way()
         path = (*base, "guards", index)
         if entry.name in seen:
             checker.add(
@@ -133,7 +135,7 @@ def build_policy(
         guards=tuple(guards),
         servers=servers,
         transport={kind: getattr(settings.transport, kind.removeprefix("http/")) for kind in TransportKind},
-        rules=_rules(settings.integrity),
+        rules=_rules(settings.integrity, settings.responses),
         deadline=settings.deadline_ms / 1000,
         reserve=settings.deadline_reserve_ms / 1000,
         exceptions=exceptions.entries,
@@ -200,9 +202,12 @@ def _check_known_servers(
             checker.add((*path, index), f'"{pattern}" matches no server; declared are: {legal}')
 
 
-def _rules(settings: IntegritySettings) -> InterpretationRules:
+def _rules(settings: IntegritySettings, responses: ResponseSettings) -> InterpretationRules:
     return InterpretationRules(
         limits=Limits(max_bytes=settings.max_bytes, max_depth=settings.max_depth, max_keys=settings.max_keys),
+        response_limits=Limits(
+            max_bytes=responses.max_bytes, max_depth=responses.max_depth, max_keys=responses.max_keys
+        ),
         batches=settings.batches,
         lossy_body=settings.lossy_body,
         mcp_paths=Globs(settings.mcp_paths),

@@ -41,7 +41,12 @@ def check_actions(
             near = get_close_matches(rule, sorted(rules), n=3) or sorted(rules)[:MAX_NAMED]
             more = ", …" if len(near) < len(rules) else ""
             checker.add((*path, rule), f'"{rule}" is no rule of the guard; its rules are {", ".join(near)}{more}')
-        if of_rule.action is RuleAction.REDACT and not guard_type.redacts:
+        if of_rule.action is not RuleAction.DENY and rule in guard_type.unexceptable:
+            checker.add(
+                (*path, rule, "action"),
+                f'"{of_rule.action}" is not deny: a finding of "{rule}" says that not all was looked at',
+            )
+        elif of_rule.action is RuleAction.REDACT and not guard_type.redacts:
             checker.add(
                 (*path, rule, "action"),
                 f'"redact" is not one of deny, log: a guard of type {guard_type.name} cannot redact',
@@ -77,13 +82,20 @@ def _check_server(entry: ExceptionSettings, settings: PolicySettings, checker: C
 
 
 def _check_guard(entry: ExceptionSettings, guards: Mapping[str, GuardType[Any]], checker: Checker, path: Path) -> None:
+    named = [
+        guard_type for name, guard_type in guards.items() if entry.guard is None or Globs((entry.guard,)).match(name)
+    ]
+    if of := sorted({guard_type.name for guard_type in named if entry.rule in guard_type.unexceptable}):
+        checker.add(
+            (*path, "rule"),
+            f'"{entry.rule}" of {", ".join(of)} says that not all was looked at; no exception can set it aside',
+        )
     legal = ", ".join(name for name, guard_type in guards.items() if guard_type.suppressible)
     legal = legal or "none, since the policy has no guard that acts on findings"
     if entry.guard is None:
         if not any(guard_type.suppressible for guard_type in guards.values()):
             checker.add(path, f"no guard's findings can be excepted; guards whose findings can: {legal}")
         return
-    named = [guard_type for name, guard_type in guards.items() if Globs((entry.guard,)).match(name)]
     if any(guard_type.suppressible for guard_type in named):
         return
     types = ", ".join(sorted({guard_type.name for guard_type in named}))

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Literal
 
 from guardsvc.model import Direction, FailureMode, Guard, GuardType, Mode, Phase, RuleAction, Tier
@@ -67,6 +68,11 @@ class BoundGuard:
         """Whether it answers in the event loop itself."""
         return self.type.tier is Tier.NATIVE
 
+    @cached_property
+    def immediate(self) -> bool:
+        """Whether it answers from the operation alone, at once."""
+        return self.inline and not self.type.facts
+
     def judges(self, operation: Operation, now: float) -> bool:
         """Whether the operation is in scope at ``now``, seconds since the epoch."""
         return (self.scope is None or self.scope.covers(operation)) and (
@@ -118,6 +124,22 @@ class Policy:
     def expired_exceptions(self, now: float) -> tuple[FindingException, ...]:
         """Exceptions that have no effect any more at ``now``, seconds since the epoch."""
         return tuple(entry for entry in self.exceptions if entry.is_expired(now))
+
+    def patient(self, seconds: float) -> Policy:
+        """The same policy with that much time for each guard and decision, where a slow machine must not decide."""
+        guards = tuple(replace(guard, timeout=seconds) for guard in self.guards)
+        return replace(self, guards=guards, deadline=seconds, _chains={})
+
+    def default_of(self, direction: Direction) -> Literal["allow", "deny"]:
+        """The decision about an operation of this direction that no enforcing guard judged."""
+        said = self.settings.responses.default if direction is Direction.RESPONSE else None
+        return said or self.settings.default
+
+    @cached_property
+    def strictest(self) -> Policy:
+        """The same policy with every guard judging everything, for operations of which nobody knows whose they are."""
+        guards = tuple(replace(guard, scope=None) for guard in self.guards)
+        return replace(self, guards=guards, _chains={})
 
     def chain(self, direction: Direction, phase: Phase) -> tuple[Step, ...]:
         """The guards that run at this point, by priority."""

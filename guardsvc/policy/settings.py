@@ -10,6 +10,8 @@ from guardsvc.model import Direction, FailureMode, Mode, Phase, RuleAction, Sett
 from guardsvc.policy.denials import DenialSettings
 from guardsvc.policy.exceptions import ExceptionSettings
 from guardsvc.policy.identity_settings import IdentitySettings
+from guardsvc.policy.presets import PresetName
+from guardsvc.policy.response_settings import ResponseSettings
 
 __all__ = [
     "ActiveSettings",
@@ -157,6 +159,10 @@ class TransportSettings(Settings):
 class PolicySettings(Settings):
     """What is decided, and how."""
 
+    preset: PresetName | None = Field(
+        default=None,
+        description="The preset that this policy builds on; what is said here counts over it, guards by their name.",
+    )
     name: Name = Field(default="policy", description="Name of the policy in logs and explanations.")
     mode: Mode = Field(default=Mode.ENFORCE, description="`shadow`: every decision is recorded and none is applied.")
     default: Action = Field(default="deny", description="Decision about an operation that no enforcing guard judged.")
@@ -177,6 +183,7 @@ class PolicySettings(Settings):
     transport: TransportSettings = Field(
         default=TransportSettings(), description="HTTP requests that carry no MCP message."
     )
+    responses: ResponseSettings = Field(default=ResponseSettings(), description="What servers answer.")
     identity: IdentitySettings = Field(default=IdentitySettings(), description="Who is calling.")
     servers: dict[Name, ServerSettings] = Field(default={}, description="The MCP servers by canonical name.")
     guards: tuple[GuardEntry, ...] = Field(default=(), description="The guards of the chain.")

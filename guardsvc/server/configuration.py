@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
-from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +14,9 @@ from guardsvc.config.document import MAX_BYTES
 from guardsvc.guards.registry import load_registry
 from guardsvc.model import GuardType, Settings
 from guardsvc.policy import Policy, build_policy, policy_model
+from guardsvc.policy.presets import over_preset
 from guardsvc.server.audit_settings import audit_problems
+from guardsvc.server.load_settings import load_problems
 from guardsvc.server.settings import MIB, ServiceSettings
 from guardsvc.server.workers.addresses import collisions
 
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 __all__ = ["Configuration", "configuration_model", "installed_guard_types", "load_configuration"]
 
 MIN_SEAL_KEY = 16
+BUILT_IN_TEXT = "policy: {preset: default}"
 
 
 @dataclass(frozen=True)
@@ -36,12 +38,16 @@ class Configuration:
         content: what the file held when it was read, to notice a change; empty where it is built in.
         service: settings of the process.
         policy: the policy, built.
+        overrides: settings of the ``service`` section over those of the file.
+        workers: how many workers serve it.
     """
 
     source: str
     content: bytes
     service: ServiceSettings
     policy: Policy
+    overrides: Mapping[str, Any] = field(default_factory=dict)
+    workers: int = 1
 
 
 def configuration_model(registry: Mapping[str, GuardType[Any]]) -> type[Settings]:
@@ -95,24 +101,36 @@ def load_configuration(
     source = BUILT_IN if path is None else str(path)
     if content is None:
         content = b"" if path is None else _read(path)
-    document = Document.parse(_default_text() if path is None else content, source)
+    document = Document.parse(BUILT_IN_TEXT if path is None else content, source)
     checker = Checker(document)
     registry, model = installed_guard_types()
     raw = _merge(document.value, overrides or {})
+    if "policy" in raw:
+        raw["policy"] = over_preset(raw["policy"])
     settings: Any = checker.check(model, raw)
     checker.raise_if_any()
     _check_service(settings.service, settings.policy.integrity.max_bytes, checker)
     for place, problem in collisions(settings.service):
         checker.add(("service", *place), problem)
-    policy = build_policy(settings.policy, registry, checker, workers=workers or settings.service.workers)
+    workers = workers or settings.service.workers
+    policy = build_policy(settings.policy, registry, checker, workers=workers)
     checker.raise_if_any()
     if policy is None:
         raise AssertionError("a policy that was not built left no problem")
-    return Configuration(source=source, content=content, service=settings.service, policy=policy)
+    return Configuration(
+        source=source,
+        content=content,
+        service=settings.service,
+        policy=policy,
+        overrides=overrides or {},
+        workers=workers,
+    )
 
 
 def _check_service(service: ServiceSettings, max_bytes: int, checker: Checker) -> None:
     for place, problem in audit_problems(service.audit, service.workers, max_bytes):
+        checker.add(("service", *place), problem)
+    for place, problem in load_problems(service.overload, service.grpc.max_message_bytes, service.audit):
         checker.add(("service", *place), problem)
     for index, key in enumerate(service.seal.keys):
         if len(key.reveal()) < MIN_SEAL_KEY:
@@ -154,7 +172,3 @@ def _read(path: Path) -> bytes:
             return file.read(MAX_BYTES + 1)
     except OSError as error:
         raise ConfigError(str(path), (Problem("", f"cannot be read: {error.strerror}", None),)) from error
-
-
-def _default_text() -> str:
-    return (files("guardsvc.policy") / "default.yaml").read_text()

@@ -26,6 +26,9 @@ log = structlog.get_logger(__name__)
 
 KEEPALIVE_TIMEOUT_S = 20.0
 MIN_PING_INTERVAL_S = 5.0
+MAX_PENDING = 16_384
+LOOKAHEAD_BYTES = 65_535
+"""The window of a stream at first, the least that HTTP/2 has (RFC 9113 section 6.9.2)."""
 
 
 class ListenError(Exception):
@@ -66,6 +69,11 @@ class Listener:
             self._unbelieved = True
         self._metrics.unbelieved.labels(self.name).inc()
         return False
+
+    @property
+    def guard_service_teaches(self) -> bool:
+        """See ``TrustSettings``."""
+        return self._settings.trust.guard_service_teaches
 
     def _rule(self) -> Believes:
         match self._settings.believed:
@@ -156,6 +164,13 @@ def _options(common: GrpcSettings) -> list[tuple[str, int]]:
     """The options of grpc; it gives ages of connections a tenth of jitter by itself."""
     options = {
         "grpc.max_receive_message_length": common.max_message_bytes,
+        "grpc.max_concurrent_streams": common.max_concurrent_streams,
+        # Calls that grpc holds for us; those beyond it ends itself, without an answer that says why.
+        "grpc.server.max_pending_requests": MAX_PENDING,
+        "grpc.server.max_pending_requests_hard_limit": MAX_PENDING,
+        # What comes of a message before it is asked for is held to the first window of its stream.
+        "grpc.http2.bdp_probe": 0,
+        "grpc.http2.lookahead_bytes": LOOKAHEAD_BYTES,
         "grpc.so_reuseport": 0,
         "grpc.keepalive_time_ms": _ms(common.keepalive_s),
         "grpc.keepalive_timeout_ms": _ms(KEEPALIVE_TIMEOUT_S),

@@ -81,6 +81,11 @@ class TrustSettings(Settings):
         description="DNS names (SAN) of believed certificates; `*.acme.example` is one label before the rest. The "
         "common name never counts.",
     )
+    guard_service_teaches: bool = Field(
+        default=False,
+        description="Whether catalogs are learned from lists that believed peers show over GuardService; from those of "
+        "other gateway protocols they always are.",
+    )
 
 
 class SocketSettings(Settings):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from guardsvc.config import ConfigError
+from guardsvc.config import ConfigError, in_turns
 from guardsvc.observe import set_level
 
 if TYPE_CHECKING:
@@ -33,6 +33,7 @@ class LivePolicy:
         load: builds the configuration anew from its source.
         metrics: are told of reloads.
         spread: puts a configuration in force wherever else it must be, or raises and changes nothing.
+        adopted: is told of every configuration that is put in force after the first.
     """
 
     def __init__(
@@ -41,11 +42,13 @@ class LivePolicy:
         load: Callable[[], Configuration],
         metrics: Metrics,
         spread: Callable[[Configuration], Awaitable[None]] | None = None,
+        adopted: Callable[[Configuration], None] = lambda _: None,
     ) -> None:
         self._configuration = configuration
         self._running = configuration.service
         self._load = load
         self._spread = spread
+        self._adopted = adopted
         self._metrics = metrics
         self._lock = asyncio.Lock()
         metrics.policy_loaded.set(time.time())
@@ -70,7 +73,7 @@ class LivePolicy:
         """
         async with self._lock:
             try:
-                loaded = await asyncio.to_thread(self._load)
+                loaded = await asyncio.to_thread(in_turns, self._load)
                 if self._spread is not None:
                     await self._spread(loaded)
             except ConfigError as error:
@@ -88,6 +91,7 @@ class LivePolicy:
             The one before.
         """
         before, self._configuration = self._configuration, loaded
+        self._adopted(loaded)
         if loaded.service.log.level != before.service.log.level:
             set_level(loaded.service.log.level)
         return before

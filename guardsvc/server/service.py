@@ -16,6 +16,7 @@ from grpc_reflection.v1alpha import reflection
 
 import guardsvc
 from guardsvc.gateways.ext_authz import ExtAuthz
+from guardsvc.gateways.ext_proc import ExtProc
 from guardsvc.gateways.guard_service import GuardService
 from guardsvc.gateways.seal import Seal
 from guardsvc.mcp.revisions import KNOWN_METHODS
@@ -27,6 +28,7 @@ from guardsvc.server.health import Health
 from guardsvc.server.http import HttpListener
 from guardsvc.server.listener import Listener, ListenError
 from guardsvc.server.live_policy import LivePolicy
+from guardsvc.server.load import Load
 from guardsvc.server.watch import watch
 from guardsvc.state import Sources
 
@@ -44,7 +46,7 @@ __all__ = ["ListenError", "Listening", "Service"]
 
 log = structlog.get_logger(__name__)
 
-SERVICES = (ExtAuthz.SERVICE, GuardService.SERVICE, HEALTH)
+SERVICES = (ExtAuthz.SERVICE, ExtProc.SERVICE, GuardService.SERVICE, HEALTH)
 """What each listener serves beside reflection."""
 
 
@@ -87,7 +89,8 @@ class Service:
         self._worker = worker
         self._metrics = Metrics(guardsvc.__version__)
         self._audit = audit_of(self._settings.audit, self._metrics, worker or 0)
-        self._policy = LivePolicy(configuration, load, self._metrics)
+        self._load = Load(configuration, self._metrics, worker)
+        self._policy = LivePolicy(configuration, load, self._metrics, adopted=self._load.adopt)
         self._sources = Sources()
         self._ready = False
         self._ending = asyncio.Event()
@@ -107,12 +110,21 @@ class Service:
         """
         recorder = Recorder(self._metrics, KNOWN_METHODS | set(TransportKind), self._audit)
         seal = _seal(self._settings.seal)
+        intake = self._load.intake
 
         def register(listener: Listener, server: grpc.aio.Server) -> None:
             believes = listener.believes
-            ext_authz = ExtAuthz(self._policy, seal, recorder, self._sources.facts, believes)
-            guard_service = GuardService(self._policy, recorder, self._sources.facts, believes)
-            server.add_generic_rpc_handlers((ext_authz.handler(), guard_service.handler()))
+            ext_authz = ExtAuthz(self._policy, seal, recorder, self._sources.facts, believes, intake=intake)
+            ext_proc = ExtProc(self._policy, seal, recorder, self._sources.facts, believes, intake=intake)
+            guard_service = GuardService(
+                self._policy,
+                recorder,
+                self._sources.facts,
+                believes,
+                intake=intake,
+                learns=listener.guard_service_teaches,
+            )
+            server.add_generic_rpc_handlers((ext_authz.handler(), ext_proc.handler(), guard_service.handler()))
             health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
             reflection.enable_server_reflection((*SERVICES, reflection.SERVICE_NAME), server)
 
@@ -129,6 +141,7 @@ class Service:
             await self._stop_listening(0)
             await self._http.stop()
             raise ListenError(f"the audit is required, and {error}") from error
+        self._load.start()
         for listener in self._listeners:
             await listener.start()
         self._ready = True
@@ -178,6 +191,8 @@ class Service:
         self._health.end()
         over = asyncio.get_running_loop().time() + self.grace
         await self._stop_listening(self.grace)
+        self._metrics.tally.pour()
+        await self._load.stop()
         if self._audit is not None:
             left = over - asyncio.get_running_loop().time()
             await asyncio.to_thread(self._audit.stop, max(left, MIN_FLUSH_S))

@@ -13,6 +13,7 @@ from guardsvc.observe.logs import LogFormat, LogLevel
 from guardsvc.server.address import host_and_port
 from guardsvc.server.audit_settings import AuditSettings
 from guardsvc.server.listener_settings import ListenerSettings
+from guardsvc.server.load_settings import LargeBodySettings, OverloadSettings
 
 __all__ = [
     "DEFAULT_LISTENER",
@@ -70,6 +71,12 @@ class GrpcSettings(Settings):
         le=86_400,
         description="Seconds that calls under way may take on a connection that is too old; no limit by default.",
     )
+    max_concurrent_streams: int = Field(
+        default=256,
+        ge=1,
+        le=100_000,
+        description="Calls that one connection may have under way; gateways wait with more or open another one.",
+    )
     keepalive_s: float = Field(
         default=60, ge=5, le=7200, description="Seconds of silence after which a gateway is asked whether it is there."
     )
@@ -120,6 +127,19 @@ class ServiceSettings(Settings):
     log: LogSettings = Field(default=LogSettings(), description="Logs.")
     seal: SealSettings = Field(default=SealSettings(), description="The seal of correlation tokens.")
     audit: AuditSettings = Field(default=AuditSettings(), description="The record of every decision.")
+    worker_hang_s: float | None = Field(
+        default=10,
+        ge=0.5,
+        le=3600,
+        description="With several workers, seconds after which one whose event loop does not turn is killed and "
+        "replaced; `null` lets it be, for debuggers.",
+    )
+    overload: OverloadSettings = Field(
+        default=OverloadSettings(), description="Bounds of what a worker takes on at once."
+    )
+    large_bodies: LargeBodySettings = Field(
+        default=LargeBodySettings(), description="Large bodies, which processes of their own judge."
+    )
     shutdown_grace_s: float = Field(
         default=10, ge=0, le=300, description="Seconds that decisions under way may take after SIGTERM."
     )

@@ -14,7 +14,6 @@ from limits import RateLimitItem
 
 from guardsvc.model import FactRequest, FactUse
 from guardsvc.state.memory import MemoryStorage
-from guardsvc.state.redis import RedisCounters
 from guardsvc.state.windows import Strategy, Windows
 
 if TYPE_CHECKING:
@@ -239,6 +238,8 @@ class _Redis:
     """The counters behind one URL, of all guards."""
 
     def __init__(self, url: str) -> None:
+        from guardsvc.state.redis import RedisCounters  # noqa: PLC0415  see guardsvc.state.url
+
         self._counters = RedisCounters(url)
         self._windows = Windows(self._counters.storage)
         self.used = time.monotonic()
@@ -252,16 +253,13 @@ class _Redis:
         await self._counters.close()
 
     async def _take(self, asks: Sequence[_Ask], *, consume: bool) -> RateFact:
-        """Look at all windows, then take of all.
-
-        Each window is atomic, all together are not: where several decisions race for the last room of one,
-        those that lose have taken of the others. No window is ever exceeded.
-        """
-        lacking: list[_Ask] = []
-        if _must_look(asks, consume=consume):
-            lacking = _without(asks, await _at_once([_has_room(self._windows, ask) for ask in asks]))
-        if not lacking and consume:
-            lacking = _without(asks, await _at_once([_take(self._windows, ask) for ask in asks]))
+        """Take of all windows or of none, in one step, so that decisions that race for the last room lose nothing."""
+        if consume:
+            wanted = [(ask.limit.strategy, ask.window, ask.key, ask.cost) for ask in asks]
+            lacking = [asks[index] for index in await self._counters.take_all(wanted)]
+        else:
+            room = await _at_once([_has_room(self._windows, ask) for ask in asks])
+            lacking = [ask for ask, has_room in zip(asks, room, strict=True) if not has_room]
         if not lacking:
             return ROOM
         now = time.time()
@@ -301,10 +299,6 @@ def _take(windows: Windows, ask: _Ask) -> Coroutine[Any, Any, bool]:
 
 def _wait(windows: Windows, ask: _Ask, now: float) -> Coroutine[Any, Any, float]:
     return windows.wait(ask.limit.strategy, ask.window, ask.key, ask.cost, now)
-
-
-def _without(asks: Sequence[_Ask], room: Sequence[bool]) -> list[_Ask]:
-    return [ask for ask, has_room in zip(asks, room, strict=True) if not has_room]
 
 
 def _fact(lacking: Sequence[_Ask], waits: Sequence[float], crowded: Sequence[str]) -> RateFact:

@@ -1,9 +1,10 @@
-"""Redis or Valkey: rate counters that several workers and replicas share."""
+"""Redis or Valkey: rate counters and sessions that several workers and replicas share."""
 
 from __future__ import annotations
 
 import asyncio
 import time
+from importlib.resources import files
 from typing import TYPE_CHECKING, TypeVar
 
 from limits.aio.storage import RedisStorage
@@ -15,11 +16,15 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError
 
 from guardsvc.model import ErrorKind, GuardFailure
+from guardsvc.state.url import UrlError
+from guardsvc.state.windows import Strategy
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine
+    from collections.abc import Callable, Coroutine, Sequence
 
-__all__ = ["RedisCounters", "UrlError", "check_url"]
+    from limits import RateLimitItem
+
+__all__ = ["RedisCounters", "connection_pool"]
 
 T = TypeVar("T")
 
@@ -40,10 +45,6 @@ SCHEMES = {
 }
 
 
-class UrlError(ValueError):
-    """A URL that cannot be used; the text does not repeat it, since it may hold a password."""
-
-
 class RedisCounters:
     """The counters behind one URL. Connections are made when they are needed.
 
@@ -52,14 +53,17 @@ class RedisCounters:
 
     Attributes:
         storage: for the strategies of ``limits``.
+        client: for everything else.
 
     Raises:
         UrlError: the URL cannot be used.
     """
 
     def __init__(self, url: str) -> None:
-        self._pool = _pool(url)
+        self._pool = connection_pool(url)
         self.storage = _Storage(self._pool)
+        self.client = Redis(connection_pool=self._pool)
+        self._take_all = self.client.register_script(files("guardsvc.state").joinpath("take_all.lua").read_text())
         self._failures = 0
         self._rests_until = 0.0
 
@@ -84,6 +88,23 @@ class RedisCounters:
         self._failures = 0
         return answer
 
+    async def take_all(self, windows: Sequence[tuple[Strategy, RateLimitItem, str, int]]) -> list[int]:
+        """Take of all windows, or of none where one has no room, in one step.
+
+        Args:
+            windows: of each its strategy, itself, whose it is, and how much is taken.
+
+        Returns:
+            The indexes of those without room.
+        """
+        keys: list[str] = []
+        values: list[str | float] = [time.time()]
+        for strategy, item, key, cost in windows:
+            keys += self.storage.keys(strategy, item.key_for(key))
+            values += (strategy.value, item.amount, item.get_expiry(), cost)
+        lacking: list[int] = await self._take_all(keys, values)
+        return [number - 1 for number in lacking]
+
     async def close(self) -> None:
         """End all connections."""
         await self._pool.disconnect()
@@ -102,16 +123,12 @@ class RedisCounters:
         return GuardFailure(ErrorKind.STATE_UNAVAILABLE, why[:200])
 
 
-def check_url(url: str) -> None:
-    """See that a URL can be used, without connecting.
+def connection_pool(url: str) -> BlockingConnectionPool:
+    """The connections behind a URL, none of which is made yet.
 
     Raises:
-        UrlError: it cannot.
+        UrlError: the URL cannot be used.
     """
-    _pool(url)
-
-
-def _pool(url: str) -> BlockingConnectionPool:
     scheme = next((known for known in SCHEMES if url.startswith(known)), None)
     if scheme is None:
         raise UrlError(f"the URL begins with none of {', '.join(SCHEMES)}")
@@ -140,6 +157,13 @@ class _Storage(RedisStorage):
             connection_pool=pool,  # type: ignore[arg-type]  # passed on to redis.asyncio.Redis
         )
         self._client = Redis(connection_pool=pool)
+
+    def keys(self, strategy: Strategy, key: str) -> tuple[str, str]:
+        """The keys of a window: its own, and that of the window before it."""
+        own, before = key, key
+        if strategy is Strategy.SLIDING:
+            own, before = self._current_window_key(key), self._previous_window_key(key)
+        return self.bridge.prefixed_key(own), self.bridge.prefixed_key(before)
 
     async def get_expiry(self, key: str) -> float:
         """When the window ends, on the clock of ``time.time``."""

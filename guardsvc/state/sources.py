@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING, Self
 
+from guardsvc.state.catalog import CATALOG, Catalogs
 from guardsvc.state.rate_limits import RATE_LIMITS, RateLimits
+from guardsvc.state.sessions import SESSION_OWNER, SessionOwners
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from types import TracebackType
 
     from guardsvc.model import FactSource
@@ -18,17 +21,28 @@ __all__ = ["Sources"]
 class Sources:
     """The sources of one event loop. As an async context manager it closes them in the end.
 
+    Args:
+        clock: seconds that never go back, for what is kept in memory.
+
     Attributes:
         facts: every source, by the name of its fact.
     """
 
-    def __init__(self) -> None:
-        self._rate_limits = RateLimits()
-        self.facts: Mapping[str, FactSource] = {RATE_LIMITS: self._rate_limits}
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._rate_limits = RateLimits(clock)
+        self._session_owners = SessionOwners(clock)
+        self._catalogs = Catalogs(clock)
+        self.facts: Mapping[str, FactSource] = {
+            RATE_LIMITS: self._rate_limits,
+            SESSION_OWNER: self._session_owners,
+            CATALOG: self._catalogs,
+        }
 
     async def close(self) -> None:
         """End all connections; what is only in memory is gone."""
         await self._rate_limits.close()
+        await self._session_owners.close()
+        await self._catalogs.close()
 
     async def __aenter__(self) -> Self:
         """Nothing is opened before it is needed."""

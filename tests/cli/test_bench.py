@@ -12,14 +12,17 @@ from pathlib import Path
 import pytest
 
 from guardsvc._proto.envoy.service.auth.v3.external_auth_pb2 import CheckRequest
-from guardsvc.cli.bench.candidates import EMPTY, GUARD_SETTINGS, Candidate
+from guardsvc.cli.bench.candidates import ALONE, BUILT_IN, EMPTY, GUARD_SETTINGS, LEFT_OUT, Candidate, candidates
+from guardsvc.cli.bench.empty_server import ANSWER
 from guardsvc.cli.bench.load import LoadError, Measured, run_load
+from guardsvc.cli.bench.run import METHOD
 from guardsvc.guards.native import NATIVE
+
+MESSAGE = (files("guardsvc.cli.bench") / "check_request.bin").read_bytes()
 
 
 def test_the_request_is_one_of_envoys_and_is_whole() -> None:
-    data = (files("guardsvc.cli.bench") / "check_request.bin").read_bytes()
-    http = CheckRequest.FromString(data).attributes.request.http
+    http = CheckRequest.FromString(MESSAGE).attributes.request.http
     assert len(http.header_map.headers) == 25
     assert 900 < len(http.raw_body) < 1100
     assert http.size == len(http.raw_body)
@@ -38,13 +41,40 @@ def test_every_candidate_is_measured() -> None:
     ended = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
     assert ended.returncode == 0, ended.stderr
     report = json.loads(ended.stdout)
-    names = [EMPTY, "default: allow", "built-in policy", *(f"guard {guard_type.name}" for guard_type in NATIVE)]
+    names = [EMPTY, "default: allow", BUILT_IN, f"{BUILT_IN}, no audit", *(f"guard {name}" for name in ALONE)]
     assert list(report["candidates"]) == names
+    assert report["left_out"] == list(LEFT_OUT)
     for figures in report["candidates"].values():
         assert figures["throughput_per_s"] > 0
         assert 0 < figures["p50_us"] <= figures["p99_us"]
         assert figures["resident_mib"] > 0
     assert report["candidates"][EMPTY]["throughput_ratio"] == 1
+
+
+def test_every_native_guard_has_a_row_or_is_left_out() -> None:
+    assert sorted((*ALONE, *LEFT_OUT)) == sorted(guard_type.name for guard_type in NATIVE)
+    assert "tool_poisoning" in LEFT_OUT
+
+
+def test_guardsvc_keeps_an_audit(tmp_path: Path) -> None:
+    for candidate in candidates(tmp_path):
+        if candidate.name != BUILT_IN:
+            continue
+        with candidate:
+            asyncio.run(run_load(candidate.address, METHOD, MESSAGE, seconds=0.1, connections=1, calls_each=1))
+        lines = (tmp_path / "built-in_policy" / "audit.jsonl").read_text().splitlines()
+        records = [record for record in map(json.loads, lines) if "verdict" in record]
+        assert {record["verdict"] for record in records} == {"allow"}
+        assert {"secrets", "sandbox_escape"} <= {part["guard"] for part in records[0]["guards"]}
+        return
+    raise AssertionError("no such candidate")
+
+
+def test_a_refusal_is_no_measurement(tmp_path: Path) -> None:
+    settings = {"rules": [{"action": "deny", "tools": ["*"]}], "unknown_server": "allow", "default": "allow"}
+    policy = {"guards": [{"type": "access_list", "settings": settings}]}
+    with Candidate("refuses", policy, tmp_path) as server, pytest.raises(LoadError, match="not the one expected"):
+        asyncio.run(run_load(server.address, METHOD, MESSAGE, seconds=0.1, connections=1, calls_each=1, begins=ANSWER))
 
 
 def test_quantiles() -> None:

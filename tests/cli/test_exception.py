@@ -73,7 +73,8 @@ WORDS = GuardType(
     settings=Settings,
     build=Words,
     runs_on=frozenset({Phase.TOOLS_LIST, Phase.TOOL_INVOKE}),
-    rules=lambda _: frozenset({"secret", "token"}),
+    rules=lambda _: frozenset({"secret", "token", "more"}),
+    unexceptable=frozenset({"more"}),
 )
 
 
@@ -311,3 +312,35 @@ def test_validate_warns_of_exceptions_that_have_no_effect(
     answer = guardsvc("validate", config, "-o", "json")
     assert answer.code == 0
     assert answer.object["warnings"] == ([] if warning is None else [f"policy.exceptions[0] {warning}"])
+
+
+def test_what_was_not_looked_at_gets_no_exception(guardsvc: Command, config: Path, tmp_path: Path) -> None:
+    (item,) = printed(guardsvc(*add(config, audited(tmp_path, finding(), finding("more", "")))).out)
+    assert item["rule"] == "secret"
+    answer = guardsvc(*add(config, audited(tmp_path, finding("more", ""))))
+    assert (answer.code, answer.out) == (2, "")
+    assert "rests on more: not all of the message was looked at" in answer.err
+
+
+@pytest.mark.parametrize(
+    ("found", "fields", "name"),
+    [
+        ({"where": "/arguments/*"}, {}, "where"),
+        ({"rule": "*"}, {}, "rule"),
+        ({}, {"subject": "*"}, "tool"),
+        ({"where": "/" + "*" * 300}, {}, "where"),
+        ({}, {"caller": Caller(tenant="a*", principal="ann", verified=True)}, "tenant"),
+    ],
+)
+def test_a_name_with_a_glob_in_it_is_not_written(
+    guardsvc: Command, config: Path, tmp_path: Path, found: dict[str, Any], fields: dict[str, Any], name: str
+) -> None:
+    answer = guardsvc(*add(config, audited(tmp_path, finding(**found), asked=operation(**fields)), "--write"))
+    assert (answer.code, answer.out) == (2, "")
+    assert f"the {name} of decision 018f has a * of its own" in answer.err
+    assert config.read_text() == CONFIGURATION
+
+
+def test_a_text_that_ends_as_a_cut_one_does_is_no_glob(guardsvc: Command, config: Path, tmp_path: Path) -> None:
+    (item,) = printed(guardsvc(*add(config, audited(tmp_path, finding(where="/a…")))).out)
+    assert item["where"] == "/a…"

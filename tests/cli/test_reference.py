@@ -10,6 +10,7 @@ import pytest
 import yaml
 from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
 
+from guardsvc.policy.presets import PRESETS, preset_text
 from tests.cli.command import Command
 
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parents[2]
 SHIPPED = sorted(
     path.relative_to(ROOT).as_posix()
-    for pattern in ("guardsvc/policy/default.yaml", "deploy/demo/policy.yaml", "deploy/demo/*policy*.yaml")
+    for pattern in ("deploy/demo/policy.yaml", "deploy/demo/*policy*.yaml")
     for path in set(ROOT.glob(pattern))
 )
 
@@ -62,7 +63,7 @@ def test_shipped_policies_fit(guardsvc: Command, schema: dict[str, Any], name: s
 def test_schema_and_service_refuse_the_same(
     guardsvc: Command, schema: dict[str, Any], tmp_path: Path, spoil: Callable[[dict[str, Any]], Any]
 ) -> None:
-    config = yaml.safe_load((ROOT / "guardsvc/policy/default.yaml").read_text())
+    config = {"policy": yaml.safe_load(preset_text("default"))}
     spoil(config)
     file = tmp_path / "config.yaml"
     file.write_text(json.dumps(config))
@@ -79,3 +80,21 @@ def test_the_reference_names_every_section(guardsvc: Command, schema: dict[str, 
     for definition in schema["$defs"].values():
         for key in definition.get("properties", {}):
             assert f"| `{key}` |" in answer.out
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_a_preset_is_printed_as_a_file_that_fits(
+    guardsvc: Command, schema: dict[str, Any], tmp_path: Path, name: str
+) -> None:
+    file = tmp_path / "config.yaml"
+    file.write_text(guardsvc("policy", "preset", name).out)
+
+    assert Draft202012Validator(schema).is_valid(yaml.safe_load(file.read_text()))
+    assert guardsvc("validate", file).code == 0
+
+
+def test_an_unknown_preset_is_refused_with_the_names_there_are(guardsvc: Command) -> None:
+    answer = guardsvc("policy", "preset", "lax")
+
+    assert answer.code == 2
+    assert "default, strict, observe" in answer.err

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -200,10 +201,10 @@ async def test_what_is_no_verdict_then_fails_the_guard() -> None:
             del operation
             return deny("a", "b") if len(findings) > 1 else None
 
-    bound = BoundGuard(**{**vars(guard("g", exceptions=exceptions("a"))), "guard": Confused("a", "b")})
+    bound = replace(guard("g", exceptions=exceptions("a")), guard=Confused("a", "b"))
     assert (await decided(policy(bound))).code == "guard_bad_answer"
-    failing = {**vars(bound), "failure_mode": FailureMode.FAIL_OPEN}
-    assert (await decided(policy(BoundGuard(**failing)))).verdict == "allow"
+    failing = replace(bound, failure_mode=FailureMode.FAIL_OPEN)
+    assert (await decided(policy(failing))).verdict == "allow"
 
 
 WORDED = DenialSettings(message="{reason}: {message} ({decision_id})", support_url="https://help.example/{decision_id}")
@@ -231,3 +232,10 @@ async def test_the_engines_own_refusals_are_worded_too_and_nothing_else_is() -> 
     allowed = await decided(policy(guard("g", ALLOW), denials=WORDED))
     assert (allowed.message, allowed.details) == ("", {})
     assert CALL.payload["name"] not in nothing.message
+
+
+async def test_what_was_not_looked_at_is_never_set_aside() -> None:
+    bound = guard("g", deny("a", "more"), exceptions=exceptions("*"))
+    unexceptable = replace(bound.type, unexceptable=frozenset({"more"}))
+    decision = await decided(policy(replace(bound, type=unexceptable)))
+    assert (decision.verdict, suppressed(decision)) == ("deny", {"a": "exceptions[0]", "more": ""})

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections import Counter
-
 import pytest
 
 from guardsvc.guards.native import NATIVE
 from guardsvc.guards.native.protocol_compliance.refusals import RULES
 from guardsvc.guards.registry import load_registry
-from guardsvc.model import REASONS, Allow, Deny
-from tests.guards.cases import Case, load_cases
+from guardsvc.model import REASONS
+from tests.guards.cases import Case, load_cases, results, suites
 
 ALL = load_cases()
 REACHABLE = {
@@ -24,43 +22,42 @@ def name(case: Case) -> str:
     return f"{case.guard}: {case.description}"
 
 
+def test_every_suite_can_be_read() -> None:
+    assert [str(error) for error in suites().broken] == []
+
+
+def test_every_suite_is_of_a_guard() -> None:
+    assert [suite.source for suite in suites().suites if suite.guard is None] == []
+
+
 @pytest.mark.parametrize("case", ALL, ids=name)
 def test_case(case: Case) -> None:
-    expected = case.given["expect"]
-    verdict = case.verdict()
-    rules = [finding.rule for finding in verdict.findings]
-    if expected["verdict"] == "allow":
-        assert isinstance(verdict, Allow), verdict
-        assert rules == ([expected["rule"]] if "rule" in expected else [])
-        return
-    assert isinstance(verdict, Deny), verdict
-    assert (verdict.code, rules) == (expected["code"], [expected["rule"]])
-    if verdict.code in REASONS:
-        assert verdict.message.startswith(REASONS[verdict.code].text.removesuffix("."))
-    if "message" in expected:
-        assert verdict.message == expected["message"]
-    if "details" in expected:
-        assert verdict.details == expected["details"]
-    if "where" in expected:
-        assert verdict.findings[0].where == expected["where"]
+    result = results()[case.guard, case.description]
+    assert list(result.differences) == []
+    assert result.observed is not None
+    if result.observed.code in REASONS:
+        assert result.observed.message.startswith(REASONS[result.observed.code].text.removesuffix("."))
 
 
-def test_descriptions_are_unique() -> None:
-    assert [name for name, count in Counter(map(name, ALL)).items() if count > 1] == []
+@pytest.mark.parametrize("case", [case for case in ALL if case.expect.verdict == "deny"], ids=name)
+def test_a_denial_says_which_code_and_rules(case: Case) -> None:
+    assert case.expect.code is not None
+    assert case.rules
 
 
 @pytest.mark.parametrize("guard", sorted(REACHABLE))
 def test_every_refusal_of_a_guard_has_a_case(guard: str) -> None:
     assert guard in load_registry()
     shown = {
-        (case.given["expect"]["code"], case.given["expect"]["rule"])
+        (case.expect.code, rule)
         for case in ALL
-        if case.guard == guard and case.given["expect"]["verdict"] == "deny"
+        for rule in case.rules
+        if case.guard == guard and case.expect.verdict == "deny"
     }
     assert REACHABLE[guard] <= shown
 
 
 @pytest.mark.parametrize("guard", sorted(guard_type.name for guard_type in NATIVE))
 def test_every_guard_has_a_hit_and_a_near_miss(guard: str) -> None:
-    verdicts = {case.given["expect"]["verdict"] for case in ALL if case.guard == guard}
+    verdicts = {case.expect.verdict for case in ALL if case.guard == guard}
     assert {"allow", "deny"} <= verdicts

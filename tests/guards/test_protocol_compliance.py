@@ -32,7 +32,7 @@ from guardsvc.model import (
     Phase,
     SettingsError,
 )
-from tests.guards.cases import Case
+from tests.guards.cases import operations
 
 MODERN = "2026-07-28"
 HTTP = {"content-type": "application/json", "accept": "application/json, text/event-stream"}
@@ -157,14 +157,14 @@ def mcp_name(name: str) -> str:
 @pytest.mark.parametrize(("method", "revision"), sorted(CLIENT_REQUESTS))
 def test_requests_of_the_sdk_pass(method: str, revision: str) -> None:
     for model in MESSAGES[method]:
-        for operation in Case("", {"request": sent(model, revision, notification=False)}).operations():
+        for operation in operations(sent(model, revision, notification=False)):
             assert GUARD.evaluate(operation, {}) == ALLOW
 
 
 @pytest.mark.parametrize(("method", "revision"), sorted(CLIENT_NOTIFICATIONS))
 def test_notifications_of_the_sdk_pass(method: str, revision: str) -> None:
     for model in MESSAGES[method]:
-        for operation in Case("", {"request": sent(model, revision, notification=True)}).operations():
+        for operation in operations(sent(model, revision, notification=True)):
             assert GUARD.evaluate(operation, {}) == ALLOW
 
 
@@ -176,9 +176,9 @@ def test_retry_of_the_sdk_passes() -> None:
             request_state="opaque",
         )
     )
-    operations = Case("", {"request": sent(model, MODERN, notification=False)}).operations()
-    assert [operation.kind for operation in operations] == [Kind.REQUEST, Kind.RESULT]
-    assert [GUARD.evaluate(operation, {}) for operation in operations] == [ALLOW, ALLOW]
+    retry = operations(sent(model, MODERN, notification=False))
+    assert [operation.kind for operation in retry] == [Kind.REQUEST, Kind.RESULT]
+    assert [GUARD.evaluate(operation, {}) for operation in retry] == [ALLOW, ALLOW]
 
 
 @pytest.mark.parametrize("revision", HANDSHAKE_PROTOCOL_VERSIONS)
@@ -197,7 +197,7 @@ def test_retry_of_the_sdk_passes() -> None:
 def test_answers_of_the_sdk_pass(result: BaseModel, revision: str) -> None:
     body = {"jsonrpc": "2.0", "id": 1, "result": result.model_dump(by_alias=True, mode="json", exclude_none=True)}
     request = {"headers": {**HTTP, "mcp-protocol-version": revision}, "body": body}
-    assert [GUARD.evaluate(o, {}) for o in Case("", {"request": request}).operations()] == [ALLOW]
+    assert [GUARD.evaluate(o, {}) for o in operations(request)] == [ALLOW]
 
 
 def test_settings_name_every_revision() -> None:

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+from time import process_time
+from typing import TYPE_CHECKING
+from unicodedata import normalize
+
 import pytest
 
 from guardsvc.mcp.message import parse
+from guardsvc.mcp.protocol_members import MESSAGE, OTHER_PARAMS, PARAMS, RESULT, SERVER_RESULT, Members
 from guardsvc.mcp.refusal import Refusal
 from guardsvc.mcp.spelling import fold
 from guardsvc.mcp.strict_json import decode
 from guardsvc.model import Kind, RequestId
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
 
 
 def refusal_of(data: bytes) -> Refusal:
@@ -81,3 +89,41 @@ def test_other_names_do_not(spelling: str) -> None:
 
 def test_a_long_name_is_not_normalised() -> None:
     assert fold("\u0315\u0300" * 200_000)
+
+
+def _names(members: Members) -> Iterator[str]:
+    yield from members.names
+    for _, inner in members.inner:
+        yield from _names(inner)
+    if members.each is not None:
+        yield from _names(members.each)
+
+
+@pytest.mark.parametrize("members", [MESSAGE, PARAMS, OTHER_PARAMS, RESULT, SERVER_RESULT])
+def test_every_member_of_the_protocol_is_short_enough_to_be_normalised(members: Members) -> None:
+    for name in _names(members):
+        wide = "".join(chr(ord(letter) + 0xFEE0) for letter in name)
+        assert fold(wide) == name.lower()
+
+
+def test_every_letter_that_has_a_form_in_ascii_is_normalised() -> None:
+    for number in [*range(0x80, 0xD800), *range(0xE000, 0x20000), 0x2F800, 0x2FA1D]:
+        letter = chr(number)
+        plain = normalize("NFKC", normalize("NFKC", letter).upper().casefold())
+        if plain.isascii():
+            assert fold(letter) == plain
+        else:
+            assert not fold(letter).isascii()
+
+
+@pytest.mark.parametrize("letter", ["\ufdfa", "\ufdfb", "\u3316", "\u33ae", "\u0344", "\u1f82", "\u33c2"])
+def test_folding_costs_little_more_than_reading(letter: str) -> None:
+    names = [letter * 42] * 2_000
+
+    def cost(work: Callable[[str], object]) -> float:
+        started = process_time()
+        for name in names:
+            work(name)
+        return process_time() - started
+
+    assert min(cost(fold) for _ in range(3)) < 0.2

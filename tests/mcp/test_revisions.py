@@ -12,7 +12,6 @@ from guardsvc.mcp.revisions import (
     KNOWN_METHODS,
     REVISIONS,
     allows_batches,
-    allows_client_results,
     is_at_least,
     methods,
     phase_of,
@@ -63,7 +62,6 @@ def test_tasks() -> None:
 def test_unknown_revision() -> None:
     assert methods("2099-01-01") is None
     assert not is_at_least("2099-01-01", "2024-11-05")
-    assert not allows_client_results("2099-01-01")
 
 
 def test_order_and_features() -> None:
@@ -71,7 +69,6 @@ def test_order_and_features() -> None:
     assert is_at_least("2026-07-28", "2025-11-25")
     assert not is_at_least("2025-03-26", "2025-06-18")
     assert [revision for revision in REVISIONS if allows_batches(revision)] == ["2025-03-26"]
-    assert [revision for revision in REVISIONS if allows_client_results(revision)] == list(REVISIONS[:-1])
 
 
 @pytest.mark.parametrize("kind", TransportKind)

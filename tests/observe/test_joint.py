@@ -10,6 +10,7 @@ from prometheus_client import values
 from prometheus_client.parser import text_string_to_metric_families
 
 from guardsvc.observe import JointMetrics, Metrics, Recorder, forget_worker, join_metrics
+from guardsvc.observe.joint import ROOM
 from tests.observe.decisions import decision, outcome
 
 if TYPE_CHECKING:
@@ -22,7 +23,8 @@ Series = dict[tuple[str, tuple[tuple[str, str], ...]], float]
 @pytest.fixture
 def joined(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[int], Metrics]:
     """Makes the metrics of a worker, as its process would."""
-    monkeypatch.setattr(values, "ValueClass", values.ValueClass)
+    for name in ("ValueClass", "MmapedDict"):
+        monkeypatch.setattr(values, name, getattr(values, name))
     monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", "")
 
     def join(worker: int) -> Metrics:
@@ -131,3 +133,26 @@ def test_processes_are_told_apart(tmp_path: Path) -> None:
     assert found["process_start_time_seconds", (("process", "worker-0"),)] > 0
     gone = JointMetrics(Metrics("1", process=False), tmp_path, lambda: {"worker-1": 2**22 + 1})
     assert not any(name.startswith("process_") for name, _ in series(gone))
+
+
+def test_the_room_of_files_is_taken_when_they_are_made(tmp_path: Path, joined: Callable[[int], Metrics]) -> None:
+    metrics = joined(0)
+    files = list(tmp_path.glob("*.db"))
+    assert files
+    for file in files:
+        assert file.stat().st_blocks * 512 >= file.stat().st_size == ROOM
+    record(metrics, 3)
+    forget_worker(tmp_path, 0)
+    assert sorted(tmp_path.glob("*.db")) == sorted(files)
+
+
+def test_files_that_grow_take_their_room_first(
+    tmp_path: Path, page: JointMetrics, joined: Callable[[int], Metrics], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("guardsvc.observe.joint.ROOM", 16_384)
+    metrics = joined(0)
+    for number in range(1000):
+        metrics.tls_reloads.labels(f"listener-{number}", "loaded").inc()
+    (file,) = tmp_path.glob("counter_*.db")
+    assert file.stat().st_blocks * 512 >= file.stat().st_size > 16_384
+    assert total(series(page), "guardsvc_tls_reloads_total") == 1000

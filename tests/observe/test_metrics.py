@@ -13,7 +13,7 @@ from tests.observe.decisions import decision, operation, outcome
 
 WITH_WORKERS_ONLY = {
     "guardsvc_workers": ("gauge", {"state"}),
-    "guardsvc_worker_restarts_total": ("counter", {"worker"}),
+    "guardsvc_worker_restarts_total": ("counter", {"worker", "reason"}),
     "guardsvc_worker_decisions_total": ("counter", {"worker"}),
 }
 NAMES = {
@@ -31,12 +31,16 @@ NAMES = {
     "guardsvc_audit_lag_seconds": ("gauge", set()),
     "guardsvc_audit_broken": ("gauge", set()),
     "guardsvc_unbelieved_calls_total": ("counter", {"listener"}),
+    "guardsvc_uncorrelated_responses_total": ("counter", {"cause"}),
     "guardsvc_tls_reloads_total": ("counter", {"listener", "result"}),
     "guardsvc_tls_stale": ("gauge", {"listener"}),
     "guardsvc_policy_reloads_total": ("counter", {"result"}),
     "guardsvc_policy_stale": ("gauge", set()),
     "guardsvc_policy_loaded_timestamp_seconds": ("gauge", set()),
     "guardsvc_inflight": ("gauge", set()),
+    "guardsvc_shed_total": ("counter", {"limit"}),
+    "guardsvc_held_bytes": ("gauge", set()),
+    "guardsvc_judge_restarts_total": ("counter", set()),
     "guardsvc_build_info": ("gauge", {"version", "python"}),
 }
 

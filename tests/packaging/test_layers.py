@@ -16,7 +16,8 @@ PACKAGE = ROOT / "guardsvc"
 
 LAYERS = (
     {"cli"},
-    {"server"},
+    {"suites", "evaluation", "suggestion"},
+    {"server", "traffic"},
     {"gateways"},
     {"engine"},
     {"policy"},

@@ -37,7 +37,13 @@ def build_words(settings: Words, context: GuardContext) -> Built:
     return Built(settings, context)
 
 
-WORDS = GuardType(name="words", settings=Words, build=build_words, rules=lambda settings: frozenset(settings.words))
+WORDS = GuardType(
+    name="words",
+    settings=Words,
+    build=build_words,
+    rules=lambda settings: frozenset({*settings.words, "more"}),
+    unexceptable=frozenset({"more"}),
+)
 REDACTING = GuardType(name="redacting", settings=Words, build=build_words, redacts=True)
 FIXED = GuardType(name="fixed", settings=Words, build=build_words, suppressible=False, tier=Tier.NATIVE)
 
@@ -221,6 +227,13 @@ def test_an_exception_concerns_the_guards_it_names_and_those_alone_that_can_be_e
             "{rule: a, id: 'exceptions[1]', reason: r}, {rule: b, reason: r}",
             'policy.exceptions[1].id: "exceptions[1]" is the id of exceptions[0] too',
         ),
+        *(
+            (
+                f"{{rule: more, {guard} reason: r}}",
+                'policy.exceptions[0].rule: "more" of words says that not all was looked at; no exception can ',
+            )
+            for guard in ("", "guard: w,", "guard: '*',")
+        ),
     ],
 )
 def test_problems(exceptions: str, problem: str) -> None:
@@ -262,6 +275,13 @@ def test_actions_of_rules() -> None:
             "guards: [{type: fixed, rules: {secret: {action: log}}}]",
             "policy.guards[0].rules: a guard of type fixed decides by its settings alone; its rules take no actions",
         ),
+        *(
+            (
+                f"guards: [{{type: words, rules: {{more: {{action: {action}}}}}}}]",
+                f'policy.guards[0].rules.more.action: "{action}" is not deny: a finding of "more" says that not all ',
+            )
+            for action in ("log", "redact")
+        ),
         ("guards: [{type: words, rules: {secret: {action: drop}}}]", "policy.guards[0].rules.secret.action: "),
         ("guards: [{type: words, rules: {secret: {}}}]", "policy.guards[0].rules.secret.action: "),
     ],
@@ -282,3 +302,10 @@ def test_an_exception_changes_the_policys_hash() -> None:
         for exceptions in ("", "{rule: a, reason: r}", "{rule: a, reason: other}", "{rule: b, reason: r}")
     }
     assert len(hashes) == 4
+
+
+def test_a_rule_of_the_same_name_that_another_guard_has_can_be_excepted() -> None:
+    policy = built.build(text("{rule: more, guard: r, reason: r}, {rule: '*', reason: r}"))
+    assert [bound.exceptions is not None for bound in policy.guards] == [True, True, False]
+    acted = built.build(text("", "guards: [{type: words, rules: {more: {action: deny}}}]"))
+    assert acted.guards[0].actions == {"more": RuleAction.DENY}

@@ -64,6 +64,6 @@ def test_decision_has_every_verdict() -> None:
 def test_messages_have_the_fields_of_the_model(message: Any, struct: Any) -> None:
     fields = {(field.containing_oneof or field).name.removeprefix("_") for field in message.DESCRIPTOR.fields}
 
-    # By which way a name was found is nobody's to say but the gateway's that found it.
-    own = {"source"} if struct is model.Caller else set()
+    # By which way a name was found, and whether to learn, is nobody's to say but the gateway's that found it.
+    own = {model.Caller: {"source"}, model.Operation: {"learnable"}}.get(struct, set())
     assert fields == set(struct.__struct_fields__) - own

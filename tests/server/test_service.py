@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import grpc
 import pytest
+import yaml
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
@@ -24,6 +25,7 @@ from guardsvc._proto.guardsvc.v1.guard_service_pb2 import (
     Operation,
     Phase,
 )
+from guardsvc.policy.presets import preset_text
 from tests.server.process import HANG, Running, call, check_request, gateway, launched, refused, serving
 
 if TYPE_CHECKING:
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
 
 EXT_AUTHZ = "envoy.service.auth.v3.Authorization"
 HEALTH = "grpc.health.v1.Health"
+EXT_PROC = "envoy.service.ext_proc.v3.ExternalProcessor"
 GUARD_SERVICE = "guardsvc.v1.GuardService"
 REFLECTION = "grpc.reflection.v1alpha.ServerReflection"
 
@@ -55,7 +58,7 @@ def test_version_names_the_policy(service: Running) -> None:
     assert status == 200
     assert json.loads(body) == {
         "version": guardsvc.__version__,
-        "policy": {"name": "built-in default", "hash": json.loads(service.get("/readyz")[1])["policy"]},
+        "policy": {"name": "default", "hash": json.loads(service.get("/readyz")[1])["policy"]},
     }
 
 
@@ -77,7 +80,7 @@ def test_metrics_count_decisions(service: Running) -> None:
     assert service.metric("guardsvc_inflight") == 0
 
 
-@pytest.mark.parametrize("name", ["", EXT_AUTHZ, GUARD_SERVICE, HEALTH])
+@pytest.mark.parametrize("name", ["", EXT_AUTHZ, EXT_PROC, GUARD_SERVICE, HEALTH])
 def test_health_of_each_service(service: Running, name: str) -> None:
     with grpc.insecure_channel(service.grpc_address) as channel:
         answer = health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest(service=name), timeout=HANG)
@@ -98,7 +101,7 @@ def test_reflection_lists_the_services(service: Running) -> None:
         )
 
     listed = {each.name for each in answer.list_services_response.service}
-    assert listed == {EXT_AUTHZ, GUARD_SERVICE, HEALTH, REFLECTION}
+    assert listed == {EXT_AUTHZ, EXT_PROC, GUARD_SERVICE, HEALTH, REFLECTION}
 
 
 def test_reflection_describes_check(service: Running) -> None:
@@ -161,7 +164,7 @@ def test_banner_and_log_say_where(service: Running) -> None:
     command = re.search(r"\| (\S+) check$", service.stdout, re.MULTILINE)
     assert command is not None
     assert shutil.which(command[1])
-    assert ready["guards"] == ["protocol_compliance", "access_list"]
+    assert ready["guards"] == [entry["type"] for entry in yaml.safe_load(preset_text("default"))["guards"]]
     assert not ready["grpc"].endswith(":0")
 
 

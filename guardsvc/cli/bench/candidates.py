@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import secrets
 import subprocess
 import sys
 from pathlib import Path
@@ -12,13 +13,15 @@ from typing import TYPE_CHECKING, Any, Self
 import yaml
 
 from guardsvc.guards.native import NATIVE
+from guardsvc.model import Direction, Phase
 
 if TYPE_CHECKING:
     from types import TracebackType
 
-__all__ = ["EMPTY", "GUARD_SETTINGS", "Candidate", "candidates"]
+__all__ = ["ALONE", "BUILT_IN", "EMPTY", "GUARD_SETTINGS", "LEFT_OUT", "Candidate", "candidates"]
 
 EMPTY = "empty handler"
+BUILT_IN = "built-in policy"
 SECONDS_TO_END = 10
 
 GUARD_SETTINGS: dict[str, dict[str, Any]] = {
@@ -37,24 +40,51 @@ GUARD_SETTINGS: dict[str, dict[str, Any]] = {
 }
 """Settings of guards that have required ones; the others run on their defaults."""
 
+TOOL_SCHEMA = {
+    "type": "object",
+    "properties": {
+        "query": {"type": "string", "minLength": 1, "maxLength": 4000},
+        "limit": {"type": "integer", "minimum": 1, "maximum": 100},
+        "filters": {
+            "type": "object",
+            "properties": {
+                "state": {"type": "array", "items": {"enum": ["open", "waiting", "closed"]}},
+                "owner": {"type": ["string", "null"]},
+                "since": {"type": "string", "format": "date"},
+            },
+        },
+        "highlight": {"type": "boolean"},
+    },
+    "required": ["query"],
+}
+"""``inputSchema`` of the tool that the CheckRequest calls, for the guard that judges by it."""
+SERVERS = {"demo": {"tools": {"search_tickets": {"input_schema": TOOL_SCHEMA}}}}
+
+_REQUEST = frozenset({Direction.REQUEST, Phase.TOOL_INVOKE})
+ALONE = tuple(guard_type.name for guard_type in NATIVE if guard_type.runs_on & _REQUEST)
+LEFT_OUT = tuple(guard_type.name for guard_type in NATIVE if guard_type.name not in ALONE)
+"""Guards that judge answers only, so that the CheckRequest would measure nothing of them."""
+
 
 class Candidate:
     """One server process; as a context manager it runs and ends.
 
     Args:
         name: what the report calls it.
-        policy: the ``policy`` section it runs, None for what needs none.
-        folder: for its configuration and log.
+        policy: the ``policy`` section it runs; None for the empty handler.
+        folder: for its configuration, its log and its audit.
+        audit: whether it writes a record of each decision to a file.
 
     Attributes:
         address: ``host:port`` once it runs.
     """
 
-    def __init__(self, name: str, policy: dict[str, Any] | None, folder: Path) -> None:
+    def __init__(self, name: str, policy: dict[str, Any] | None, folder: Path, *, audit: bool = True) -> None:
         self.name = name
         self.address = ""
         self._policy = policy
-        self._folder = folder / name.replace(" ", "_").replace(":", "")
+        self._audit = audit
+        self._folder = folder / name.replace(" ", "_").replace(":", "").replace(",", "")
         self._process: subprocess.Popen[bytes]
 
     def __enter__(self) -> Self:
@@ -98,32 +128,39 @@ class Candidate:
         return pages * os.sysconf("SC_PAGE_SIZE") / (1 << 20)
 
     def _command(self) -> list[str]:
-        if self.name == EMPTY:
+        if self._policy is None:
             return [sys.executable, "-m", "guardsvc.cli.bench.empty_server"]
         command = [sys.executable, "-m", "guardsvc", "serve", "--quiet", "--log-format", "json"]
         command += ["--grpc-address", "127.0.0.1:0", "--metrics-address", "127.0.0.1:0"]
-        if self._policy is None:
-            return command
         config = self._folder / "config.yaml"
-        config.write_text(yaml.safe_dump({"policy": self._policy}))
+        config.write_text(yaml.safe_dump({"service": {"audit": self._audit_settings()}, "policy": self._policy}))
         return [*command, "--config", str(config)]
+
+    def _audit_settings(self) -> dict[str, Any]:
+        if not self._audit:
+            return {"output": "none"}
+        keys = [{"id": "bench", "secret": secrets.token_hex(16)}]
+        return {"output": "file", "path": str(self._folder / "audit.jsonl"), "keys": keys, "keep": 1}
 
 
 def candidates(folder: Path) -> list[Candidate]:
-    """The empty handler, an empty policy, the policy of ``guardsvc serve``, and each native guard alone."""
-    alone = [
-        Candidate(f"guard {guard_type.name}", {"guards": [_entry(guard_type.name)]}, folder) for guard_type in NATIVE
-    ]
+    """The empty handler, an empty policy, the policy of ``guardsvc serve``, and each guard of requests alone.
+
+    All but the empty handler have metrics and the audit to a file on; the built-in policy is there without it too.
+    """
+    built_in = {"preset": "default"}
     return [
         Candidate(EMPTY, None, folder),
         Candidate("default: allow", {"default": "allow"}, folder),
-        Candidate("built-in policy", None, folder),
-        *alone,
+        Candidate(BUILT_IN, built_in, folder),
+        Candidate(f"{BUILT_IN}, no audit", built_in, folder, audit=False),
+        *(Candidate(f"guard {name}", _alone(name), folder) for name in ALONE),
     ]
 
 
-def _entry(name: str) -> dict[str, Any]:
-    return {"type": name, "settings": GUARD_SETTINGS[name]} if name in GUARD_SETTINGS else {"type": name}
+def _alone(name: str) -> dict[str, Any]:
+    policy: dict[str, Any] = {"guards": [{"type": name, "settings": GUARD_SETTINGS.get(name, {})}]}
+    return {**policy, "servers": SERVERS} if name == "schema_validation" else policy
 
 
 def _environment() -> dict[str, str]:

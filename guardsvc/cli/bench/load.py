@@ -20,6 +20,8 @@ __all__ = ["LoadError", "Measured", "run_load"]
 
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 DATA, HEADERS, RST_STREAM, SETTINGS, PING, GOAWAY, WINDOW_UPDATE = 0, 1, 3, 4, 6, 7, 8
+PREFIX = 5
+"""Bytes of a gRPC message before its content."""
 ACK = END_STREAM = 0x1
 END_HEADERS = 0x4
 FIRST_WINDOW = 65_535
@@ -50,7 +52,14 @@ class Measured(msgspec.Struct, frozen=True):
 
 
 async def run_load(
-    address: str, path: str, message: bytes, *, seconds: float, connections: int, calls_each: int
+    address: str,
+    path: str,
+    message: bytes,
+    *,
+    seconds: float,
+    connections: int,
+    calls_each: int,
+    begins: bytes = b"",
 ) -> Measured:
     """Keep ``connections * calls_each`` calls under way for ``seconds``.
 
@@ -61,15 +70,16 @@ async def run_load(
         seconds: how long.
         connections: number of connections.
         calls_each: calls under way on each.
+        begins: the first bytes of every answer that counts.
 
     Raises:
-        LoadError: a call was not answered with a message.
+        LoadError: a call was not answered with such a message.
     """
     host, _, port = address.rpartition(":")
     loop = asyncio.get_running_loop()
     clients: list[_Client] = []
     for _ in range(connections):
-        _, client = await loop.create_connection(lambda: _Client(path, message, address), host, int(port))
+        _, client = await loop.create_connection(lambda: _Client(path, message, address, begins), host, int(port))
         clients.append(client)
     started = perf_counter()
     for client in clients:
@@ -83,10 +93,11 @@ async def run_load(
 class _Client(asyncio.Protocol):
     """One connection with its calls."""
 
-    def __init__(self, path: str, message: bytes, authority: str) -> None:
+    def __init__(self, path: str, message: bytes, authority: str, begins: bytes) -> None:
         self.latencies: list[float] = []
         self.done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._headers = _header_block(path, authority)
+        self._begins = begins
         self._body = b"\0" + len(message).to_bytes(4, "big") + message
         self._transport: asyncio.Transport
         self._buffer = bytearray()
@@ -129,8 +140,10 @@ class _Client(asyncio.Protocol):
         del buffer[:position]
 
     def _take(self, kind: int, flags: int, stream: int, payload: bytes) -> None:
-        if kind == DATA and payload:
+        if kind == DATA and payload and stream not in self._answered:
             self._answered.add(stream)
+            if not payload.startswith(self._begins, PREFIX):
+                self._fail("an answer is not the one expected")
         elif kind == WINDOW_UPDATE and stream == 0:
             self._window += int.from_bytes(payload, "big")
             while self._waiting and self._window >= len(self._body):

@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from guardsvc.cli.bench.candidates import EMPTY, Candidate, candidates
-from guardsvc.cli.bench.load import Measured, run_load
+from guardsvc.cli.bench.candidates import EMPTY, LEFT_OUT, Candidate, candidates
+from guardsvc.cli.bench.empty_server import ANSWER
+from guardsvc.cli.bench.load import LoadError, Measured, run_load
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -53,6 +54,9 @@ def run_bench(*, rounds: int, seconds: float, as_json: bool) -> None:
         rounds: times that every candidate is measured.
         seconds: of load in each round.
         as_json: print one JSON object.
+
+    Raises:
+        RuntimeError: a candidate did not start, or refused the request.
     """
     message = (files("guardsvc.cli.bench") / "check_request.bin").read_bytes()
     with tempfile.TemporaryDirectory(prefix="guardsvc-bench-") as folder, ExitStack() as running:
@@ -72,7 +76,9 @@ def _round(server: Candidate, message: bytes, seconds: float) -> Round:
     before = server.cpu_seconds()
     loaded = asyncio.run(_load(server, message, seconds))
     cpu = server.cpu_seconds() - before
-    single = asyncio.run(run_load(server.address, METHOD, message, seconds=seconds / 2, connections=1, calls_each=1))
+    single = asyncio.run(
+        run_load(server.address, METHOD, message, seconds=seconds / 2, connections=1, calls_each=1, begins=ANSWER)
+    )
     return Round(
         throughput=loaded.calls / loaded.seconds,
         cpu=cpu / loaded.calls,
@@ -82,9 +88,18 @@ def _round(server: Candidate, message: bytes, seconds: float) -> Round:
 
 
 async def _load(server: Candidate, message: bytes, seconds: float) -> Measured:
-    return await run_load(
-        server.address, METHOD, message, seconds=seconds, connections=CONNECTIONS, calls_each=CALLS_EACH
-    )
+    try:
+        return await run_load(
+            server.address,
+            METHOD,
+            message,
+            seconds=seconds,
+            connections=CONNECTIONS,
+            calls_each=CALLS_EACH,
+            begins=ANSWER,
+        )
+    except LoadError as error:
+        raise RuntimeError(f"{server.name}: {error}") from error
 
 
 def _report(measured: dict[str, list[Round]], memory: dict[str, float]) -> dict[str, Any]:
@@ -97,6 +112,7 @@ def _report(measured: dict[str, list[Round]], memory: dict[str, float]) -> dict[
             "guardsvc": version("guardsvc"),
         },
         "calls_under_way": CONNECTIONS * CALLS_EACH,
+        "left_out": list(LEFT_OUT),
         "candidates": {
             name: {
                 "throughput_per_s": round(median(r.throughput for r in rounds)),
@@ -124,7 +140,7 @@ def _table(report: dict[str, Any]) -> str:
         f"guardsvc {machine['guardsvc']}, Python {machine['python']}, grpcio {machine['grpcio']}, "
         f"{machine['cpus']} CPUs; the same CheckRequest for all (1 KiB body, 25 headers)\n"
         f"throughput and CPU with {report['calls_under_way']} calls under way, latency one call at a time; "
-        f"ratios to the empty handler\n"
+        f"ratios to the empty handler; guardsvc with metrics, and a record of each decision in a file\n"
     )
     columns = (
         f"{'':28} {'calls/s':>9} {'ratio':>7} {'CPU µs':>8} {'ratio':>7} {'p50 µs':>8} {'p99 µs':>8} {'RSS MiB':>8}"
@@ -134,4 +150,5 @@ def _table(report: dict[str, Any]) -> str:
         f"{c['cpu_ratio']:>7.2f} {c['p50_us']:>8.1f} {c['p99_us']:>8.1f} {c['resident_mib']:>8.1f}"
         for name, c in report["candidates"].items()
     ]
-    return "\n".join([head, columns, *rows])
+    foot = f"\nleft out, since they judge answers: {', '.join(report['left_out'])}"
+    return "\n".join([head, columns, *rows, foot])

@@ -28,8 +28,10 @@ def http_request_of(attributes: AttributeContext) -> HttpRequest:
     http = attributes.request.http
     if http.header_map.headers:
         headers = Headers(
-            (field.key, field.raw_value.decode("latin-1") if field.raw_value else _as_latin_1(field.value))
-            for field in http.header_map.headers
+            [
+                (field.key, raw.decode("latin-1") if (raw := field.raw_value) else _as_latin_1(field.value))
+                for field in http.header_map.headers
+            ]
         )
     else:
         headers = Headers((name, _as_latin_1(value)) for name, value in http.headers.items())

@@ -9,17 +9,20 @@ import grpc
 from google.protobuf.message import DecodeError
 
 from guardsvc._proto.envoy.service.auth.v3.external_auth_pb2 import CheckRequest
+from guardsvc.gateways.admission import overloaded
 from guardsvc.gateways.call import Calls
-from guardsvc.gateways.exchange import judge
+from guardsvc.gateways.entrance import Entrance, Intake
 from guardsvc.gateways.ext_authz.request import asker_of, http_request_of
 from guardsvc.gateways.ext_authz.response import encode
 from guardsvc.gateways.keep import keep
 from guardsvc.gateways.peers import Believes, local
+from guardsvc.model import GatewayProtocol
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from guardsvc.engine import FactSources
+    from guardsvc.gateways.exchange import Exchange
     from guardsvc.gateways.seal import Seal
     from guardsvc.model import Decision
     from guardsvc.observe import Recorder
@@ -37,6 +40,7 @@ class ExtAuthz:
         recorder: is told of every decision once the answer is built.
         sources: where facts come from.
         believes: whether a peer is believed when it names a caller.
+        intake: what it shares of the load with other services; one of its own, without bounds, by default.
     """
 
     SERVICE = "envoy.service.auth.v3.Authorization"
@@ -48,8 +52,13 @@ class ExtAuthz:
         recorder: Recorder,
         sources: FactSources,
         believes: Believes = local,
+        *,
+        intake: Intake | None = None,
     ) -> None:
         self._calls = Calls(self.SERVICE, policy, recorder)
+        self._policy = policy
+        self._intake = intake or Intake()
+        self._judge = self._intake.judging.request
         self._recorder = recorder
         self._seal = seal
         self._sources = sources
@@ -57,9 +66,13 @@ class ExtAuthz:
 
     def handler(self) -> grpc.GenericRpcHandler:
         """The handler to add to a ``grpc.aio`` server."""
-        handlers = {"Check": grpc.unary_unary_rpc_method_handler(self.check)}
-        handler: grpc.GenericRpcHandler = grpc.method_handlers_generic_handler(self.SERVICE, handlers)
-        return handler
+        return Entrance(self.SERVICE, {"Check": (self.check, self.shed)}, self._intake)
+
+    async def shed(self, _context: Any) -> bytes:
+        """Answer a Check that there is no room for."""
+        policy = self._policy()
+        exchange = overloaded(policy, GatewayProtocol.EXT_AUTHZ, self._intake.admission.bounds)
+        return self._write(exchange, policy, accept=None)
 
     async def check(self, data: bytes, context: grpc.aio.ServicerContext[Any, Any]) -> bytes:
         """Decide about one HTTP request.
@@ -72,6 +85,7 @@ class ExtAuthz:
             A serialised ``CheckResponse``.
 
         Raises:
+            OverloadedError: a large body, and there is no room for it.
             grpc.aio.AbortError: INVALID_ARGUMENT where the bytes are no CheckRequest, INTERNAL where
                 guardsvc itself fails. The gateway then fails as it is configured to.
         """
@@ -85,22 +99,29 @@ class ExtAuthz:
 
         async def work(policy: Policy, deadline: float) -> tuple[bytes, tuple[Decision, ...]]:
             request = http_request_of(attributes)
-            exchange = await judge(
+            exchange = await self._judge(
                 policy,
                 request,
                 asker_of(attributes, request.headers, policy.identity, peer=peer, believed=believed),
                 deadline=deadline,
                 sources=self._sources,
             )
+            # Written before it is kept: an answer that cannot be must leave no record of what was not told.
+            accept = request.headers.get("accept")
+            answer = self._write(exchange, policy, accept)
             size = len(request.body)
-            exchange = await keep(exchange, self._recorder, policy, size=size, weight=len(data), deadline=deadline)
-            answer = encode(
-                exchange,
-                denial_status=policy.settings.denials.status,
-                accept=request.headers.get("accept"),
-                seal=self._seal,
-                challenge=policy.settings.identity.challenge,
-            )
-            return answer.SerializeToString(), exchange.decisions
+            kept = await keep(exchange, self._recorder, policy, size=size, weight=len(data), deadline=deadline)
+            if kept is not exchange:
+                answer = self._write(kept, policy, accept)
+            return answer, kept.decisions
 
         return await self._calls.answer(context, work, arrived=arrived)
+
+    def _write(self, exchange: Exchange, policy: Policy, accept: str | None) -> bytes:
+        return encode(
+            exchange,
+            denial_status=policy.settings.denials.status,
+            accept=accept,
+            seal=self._seal,
+            challenge=policy.settings.identity.challenge,
+        )

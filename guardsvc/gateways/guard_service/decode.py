@@ -44,7 +44,7 @@ class Question(msgspec.Struct, frozen=True, kw_only=True):
     findings: tuple[Finding, ...] = ()
 
 
-def decode(request: EvaluateRequest, *, peer: str, believed: bool) -> Question:
+def decode(request: EvaluateRequest, *, peer: str, believed: bool, learns: bool = False) -> Question:
     """Read one request.
 
     Args:
@@ -52,6 +52,7 @@ def decode(request: EvaluateRequest, *, peer: str, believed: bool) -> Question:
         peer: as ``grpc.ServicerContext.peer()`` gives it.
         believed: whether the peer is believed. From any other nothing but the message itself counts:
             neither names nor servers nor findings, and the address is the peer's own.
+        learns: whether catalogs may be learned from what a believed peer shows.
 
     Raises:
         StatementError: the request is not one that the contract allows.
@@ -69,6 +70,7 @@ def decode(request: EvaluateRequest, *, peer: str, believed: bool) -> Question:
         protocol=GatewayProtocol.GUARD_SERVICE,
         caller=_caller(operation.caller) if believed else Caller(address=peer_address(peer)),
         can_modify=True,
+        learnable=believed and learns,
     )
     if not believed:
         return Question(statement=msgspec.structs.replace(statement, servers=()), asker=asker)

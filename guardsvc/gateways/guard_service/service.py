@@ -15,12 +15,15 @@ from guardsvc._proto.guardsvc.v1.guard_service_pb2 import (
     EvaluateRequest,
     EvaluateResponse,
 )
+from guardsvc.gateways.admission import overloaded
 from guardsvc.gateways.call import Calls
+from guardsvc.gateways.entrance import Entrance, Intake
 from guardsvc.gateways.guard_service.decode import Question, decode
 from guardsvc.gateways.guard_service.encode import encode
 from guardsvc.gateways.keep import keep
 from guardsvc.gateways.peers import Believes, local
-from guardsvc.gateways.statement import StatementError, judge_statement
+from guardsvc.gateways.statement import StatementError
+from guardsvc.model import GatewayProtocol
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -47,6 +50,8 @@ class GuardService:
         recorder: is told of every decision once the answer is built.
         sources: where facts come from.
         believes: whether a peer is believed when it names a caller.
+        intake: what it shares of the load with other services; one of its own, without bounds, by default.
+        learns: whether catalogs may be learned from what believed peers show.
     """
 
     SERVICE = "guardsvc.v1.GuardService"
@@ -57,20 +62,39 @@ class GuardService:
         recorder: Recorder,
         sources: FactSources,
         believes: Believes = local,
+        *,
+        intake: Intake | None = None,
+        learns: bool = False,
     ) -> None:
         self._calls = Calls(self.SERVICE, policy, recorder)
+        self._policy = policy
+        self._intake = intake or Intake()
         self._recorder = recorder
         self._believes = believes
+        self._learns = learns
         self._sources = sources
 
     def handler(self) -> grpc.GenericRpcHandler:
         """The handler to add to a ``grpc.aio`` server."""
-        handlers = {
-            "Evaluate": grpc.unary_unary_rpc_method_handler(self.evaluate),
-            "EvaluateBatch": grpc.unary_unary_rpc_method_handler(self.evaluate_batch),
+        methods = {
+            "Evaluate": (self.evaluate, self.shed),
+            "EvaluateBatch": (self.evaluate_batch, self.shed_batch),
         }
-        handler: grpc.GenericRpcHandler = grpc.method_handlers_generic_handler(self.SERVICE, handlers)
-        return handler
+        return Entrance(self.SERVICE, methods, self._intake)
+
+    async def shed(self, _context: Context) -> bytes:
+        """Answer an Evaluate that there is no room for."""
+        exchange = overloaded(self._policy(), GatewayProtocol.GUARD_SERVICE, self._intake.admission.bounds)
+        return encode(exchange.leading).SerializeToString()
+
+    async def shed_batch(self, context: Context) -> bytes:
+        """End an EvaluateBatch that there is no room for: how many answers it asks for is not known.
+
+        Raises:
+            grpc.aio.AbortError: RESOURCE_EXHAUSTED.
+        """
+        await context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, "overloaded")
+        raise AssertionError("abort raises")
 
     async def evaluate(self, data: bytes, context: Context) -> bytes:
         """Decide about one operation.
@@ -89,7 +113,7 @@ class GuardService:
         arrived = perf_counter()
         try:
             request = EvaluateRequest.FromString(data)
-            question = decode(request, peer=context.peer(), believed=self._believes(context))
+            question = decode(request, peer=context.peer(), believed=self._believes(context), learns=self._learns)
         except DecodeError:
             await _refuse(context, "not an EvaluateRequest")
         except StatementError as error:
@@ -128,7 +152,7 @@ class GuardService:
         questions: list[Question] = []
         for request in requests:
             try:
-                questions.append(decode(request, peer=peer, believed=believed))
+                questions.append(decode(request, peer=peer, believed=believed, learns=self._learns))
             except StatementError as error:
                 await _refuse(context, f"requests[{len(questions)}].{error}")
 
@@ -145,11 +169,13 @@ class GuardService:
         self, policy: Policy, question: Question, deadline: float
     ) -> tuple[EvaluateResponse, tuple[Decision, ...]]:
         statement = question.statement
-        exchange = await judge_statement(policy, statement, question.asker, deadline=deadline, sources=self._sources)
+        judge = self._intake.judging.statement
+        exchange = await judge(policy, statement, question.asker, deadline=deadline, sources=self._sources)
         if question.findings:
             exchange = exchange.with_earlier(question.findings)
-        exchange = await keep(exchange, self._recorder, policy, size=len(statement.payload), deadline=deadline)
-        return encode(exchange.leading), exchange.decisions
+        response = encode(exchange.leading)
+        kept = await keep(exchange, self._recorder, policy, size=len(statement.payload), deadline=deadline)
+        return (response if kept is exchange else encode(kept.leading)), kept.decisions
 
 
 async def _refuse(context: Context, problem: str) -> NoReturn:

@@ -204,6 +204,12 @@ def _check_servers(patterns: Sequence[str], index: int, context: GuardContext) -
             )
 
 
+def _rule_ids(settings: AccessListSettings) -> list[str]:
+    """Ids of the rules, and of what holds where none matches."""
+    unknown = ["unknown_server"] if settings.unknown_server == "deny" else []
+    return [*(rule.id or f"rules[{index}]" for index, rule in enumerate(settings.rules)), "default", *unknown]
+
+
 def _verdict(action: Action, rule: str) -> Verdict:
     return Allow(findings=_findings(rule)) if action == "allow" else _denial("access_denied", rule)
 
@@ -221,5 +227,6 @@ ACCESS_LIST = GuardType(
     settings=AccessListSettings,
     build=AccessList,
     suppressible=False,
+    rules=_rule_ids,
     summary="Allows or denies by tenant, principal, server, method, tool, resource and prompt.",
 )

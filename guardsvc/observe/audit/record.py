@@ -176,7 +176,7 @@ class Encoder:
         trace = _trace(headers.get("traceparent"), payload)
         return DecisionRecord(
             **described(decision),
-            **self._digests(operation, payload),
+            **(self.digests(operation) if decision.digests is None else decision.digests),
             time=timestamp(at),
             worker=self._worker,
             mode=decision.mode,
@@ -205,7 +205,9 @@ class Encoder:
             request_id=cut(headers.get(REQUEST_ID_HEADER)),
         )
 
-    def _digests(self, operation: Operation, payload: dict[str, Any]) -> dict[str, Any]:
+    def digests(self, operation: Operation) -> dict[str, Any]:
+        """The members of a record that digest or hold the payload of an operation."""
+        payload = operation.payload if type(operation.payload) is dict else {}
         if operation.direction is Direction.RESPONSE:
             if operation.payload is None:
                 return {}

@@ -12,6 +12,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from guardsvc.server.workers.channel import Begin, Commit, Done, Prepare, Refused, Serving, framed, receive_async
+from guardsvc.server.workers.pulse import Pulse
 
 if TYPE_CHECKING:
     from asyncio.subprocess import Process
@@ -51,27 +52,35 @@ class Child:
         process: the process.
         reader: this end of the channel.
         writer: the same.
+        pulse: its signs of life.
 
     Attributes:
         listeners: where it listens, by name of the listener.
         policy: hash of the policy it serves, None while it serves none.
         content: what the configuration file held of which it serves the policy.
+        hung: whether its event loop was found to hang.
     """
 
-    def __init__(self, process: Process, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    def __init__(
+        self, process: Process, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, pulse: Pulse
+    ) -> None:
         self._process = process
         self._reader = reader
         self._writer = writer
+        self._pulse = pulse
         self._began = time.monotonic()
         self.listeners: dict[str, str] = {}
         self.policy: str | None = None
         self.content: bytes | None = None
+        self.hung = False
 
     @classmethod
     async def spawn(cls) -> Child:
         """Start a process that waits for its first message."""
         ours, theirs = socket.socketpair()
-        with theirs:
+        felt, beaten = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        pulse = Pulse(felt)
+        try:
             process = await asyncio.create_subprocess_exec(
                 sys.executable,
                 *(f"-W{option}" for option in sys.warnoptions),
@@ -79,12 +88,20 @@ class Child:
                 "-m",
                 MODULE,
                 str(theirs.fileno()),
+                str(beaten),
                 stdin=asyncio.subprocess.DEVNULL,
-                pass_fds=[theirs.fileno()],
+                pass_fds=[theirs.fileno(), beaten],
                 env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
             )
+        except BaseException:
+            ours.close()
+            pulse.close()
+            raise
+        finally:
+            theirs.close()
+            os.close(beaten)
         reader, writer = await asyncio.open_unix_connection(sock=ours)
-        return cls(process, reader, writer)
+        return cls(process, reader, writer, pulse)
 
     @property
     def pid(self) -> int:
@@ -142,10 +159,16 @@ class Child:
         """End it at once."""
         self._signal(signal.SIGKILL)
 
+    async def hangs(self, hang_s: float) -> None:
+        """Wait until its event loop has not turned for so many seconds."""
+        await self._pulse.stops(hang_s)
+        self.hung = True
+
     async def wait(self) -> int:
         """The exit code, negative for a signal, once it has ended."""
         code = await self._process.wait()
         self.policy = None
+        self._pulse.close()
         self._writer.close()
         with suppress(OSError):
             await self._writer.wait_closed()

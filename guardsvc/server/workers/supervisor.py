@@ -45,6 +45,8 @@ log = structlog.get_logger(__name__)
 MARGIN = 5.0
 """Seconds beyond the grace that a worker may take to end."""
 STATES = ("starting", "serving", "down")
+ENDED, HUNG, NOT_STARTED = REASONS = ("ended", "hung", "not_started")
+"""Why a worker is started anew."""
 
 
 @dataclass(frozen=True)
@@ -103,7 +105,8 @@ class Supervisor:
         self._ending = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
         for number in numbers:
-            self._metrics.worker_restarts.labels(str(number))
+            for reason in REASONS:
+                self._metrics.worker_restarts.labels(str(number), reason)
             self._note(number, "starting")
 
     async def start(self) -> Supervised | None:
@@ -208,23 +211,35 @@ class Supervisor:
     async def _keep_running(self, number: int) -> None:
         """Replace a worker whenever it ends, until the service ends."""
         while (child := self._children[number]) is not None:
+            watching = asyncio.create_task(self._watch(number, child))
             code = await child.wait()
+            watching.cancel()
             self._note(number, "down")
             forget_worker(self._folder, number)
             if self._ending.is_set():
                 return
             log.error("worker_ended", worker=number, pid=child.pid, cause=_cause(code), after_s=round(child.lasted, 1))
-            if not await self._replace(number, child.lasted):
+            if not await self._replace(number, child.lasted, HUNG if child.hung else ENDED):
                 return
 
-    async def _replace(self, number: int, lasted: float) -> bool:
+    async def _watch(self, number: int, child: Child) -> None:
+        """Kill a worker whose event loop hangs. At the end of the service the grace bounds what it may take."""
+        hang_s = self._settings.worker_hang_s
+        if hang_s is None:
+            return
+        await child.hangs(hang_s)
+        if not self._ending.is_set():
+            log.error("worker_hung", worker=number, pid=child.pid, silent_s=hang_s)
+            self._give_up(number, child)
+
+    async def _replace(self, number: int, lasted: float, reason: str) -> bool:
         """Start a worker in the place of one that ended; whether it serves, or the service ends before it can."""
         while True:
             with suppress(TimeoutError):
                 async with asyncio.timeout(self._backoffs[number].wait(lasted)):
                     await self._ending.wait()
                 return False
-            self._metrics.worker_restarts.labels(str(number)).inc()
+            self._metrics.worker_restarts.labels(str(number), reason).inc()
             try:
                 await self._launch(number)
             except StartError as error:
@@ -233,7 +248,7 @@ class Supervisor:
                 log.error("worker_not_started", worker=number, problem=str(error))  # noqa: TRY400  no trace of ours
             else:
                 return True
-            lasted = 0.0
+            lasted, reason = 0.0, NOT_STARTED
 
     async def _spread(self, loaded: Configuration) -> None:
         """Give a configuration to all workers: each builds it from the same bytes, and then all swap or none.

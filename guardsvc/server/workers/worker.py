@@ -1,4 +1,4 @@
-"""Worker: the process that decides, as ``python -m guardsvc.server.workers.worker DESCRIPTOR``.
+"""Worker: the process that decides, as ``python -m guardsvc.server.workers.worker DESCRIPTOR PULSE``.
 
 It does what the supervisor says and ends with it. A terminal's or an operator's signals are the supervisor's to
 handle; only SIGTERM ends a worker, and the supervisor replaces it unless everything is to end.
@@ -24,10 +24,11 @@ from typing import TYPE_CHECKING
 import structlog
 import uvloop
 
-from guardsvc.config import ConfigError
+from guardsvc.config import ConfigError, in_turns
 from guardsvc.guards.registry import GuardLoadError
 from guardsvc.observe import configure_logging, join_metrics, set_level
 from guardsvc.server.configuration import Configuration, load_configuration
+from guardsvc.server.warm_up import warm_up
 from guardsvc.server.workers.channel import (
     Begin,
     Commit,
@@ -41,6 +42,7 @@ from guardsvc.server.workers.channel import (
     receive,
     send,
 )
+from guardsvc.server.workers.pulse import beat
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -57,11 +59,12 @@ MARGIN = 5.0
 IGNORED = (signal.SIGINT, signal.SIGHUP, signal.SIGUSR1)
 
 
-def main(descriptor: int) -> int:
+def main(descriptor: int, pulse: int) -> int:
     """Serve until told to end, or until the supervisor is gone.
 
     Args:
         descriptor: of the socket that leads to the supervisor.
+        pulse: descriptor of the pipe in which the supervisor looks for signs of life.
 
     Returns:
         The exit code.
@@ -70,13 +73,14 @@ def main(descriptor: int) -> int:
         signal.signal(number, signal.SIG_IGN)
     supervisor = socket.socket(fileno=descriptor)
     supervisor.set_inheritable(False)
+    os.set_inheritable(pulse, False)
     begin = receive(supervisor)
     if not isinstance(begin, Begin):
         return 1
     refuse = partial(_refuse, supervisor)
     try:
         configuration, load = _configuration(begin)
-        _serve(supervisor, begin, configuration, load)
+        _serve(supervisor, pulse, begin, configuration, load)
     except (ConfigError, GuardLoadError) as error:
         return refuse("configuration", str(error))
     except _ListenError as error:
@@ -107,7 +111,11 @@ def _configuration(begin: Begin) -> tuple[Configuration, Callable[[bytes], Confi
 
 
 def _serve(
-    supervisor: socket.socket, begin: Begin, configuration: Configuration, load: Callable[[bytes], Configuration]
+    supervisor: socket.socket,
+    pulse: int,
+    begin: Begin,
+    configuration: Configuration,
+    load: Callable[[bytes], Configuration],
 ) -> None:
     from guardsvc.server.service import ListenError, Service  # noqa: PLC0415  brings grpc, which metrics come before
 
@@ -122,8 +130,13 @@ def _serve(
         send(supervisor, Serving(listeners=dict(listening.listeners), policy=configuration.policy.hash))
         orders = _Orders(supervisor, service, load, loop)
         threading.Thread(target=orders.follow, args=(begin.metrics,), daemon=True, name="orders").start()
+        hang_s = configuration.service.worker_hang_s
+        beating = None if hang_s is None else asyncio.create_task(beat(pulse, hang_s))
         await service.run()
+        if beating is not None:
+            beating.cancel()
 
+    warm_up()
     uvloop.run(serve())
 
 
@@ -165,7 +178,7 @@ class _Orders:
 
     def _prepare(self, content: bytes) -> Done:
         try:
-            self._prepared = self._load(content)
+            self._prepared = in_turns(partial(self._load, content))
         except ConfigError as error:
             return Done(problems=[str(problem) for problem in error.problems])
         except Exception as error:
@@ -195,4 +208,4 @@ def _refuse(supervisor: socket.socket, kind: FaultKind, text: str) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(int(sys.argv[1])))
+    sys.exit(main(int(sys.argv[1]), int(sys.argv[2])))

@@ -29,7 +29,7 @@ def decision(**fields: Any) -> Decision:
 def encoded(*decisions: Decision, status: int = 200, accept: str | None = None, **more: Any) -> CheckResponse:
     exchange = Exchange(decisions=decisions, **more)
     response = encode(exchange, denial_status=status, accept=accept, seal=SEAL)
-    return CheckResponse.FromString(response.SerializeToString())
+    return CheckResponse.FromString(response)
 
 
 def options(response: CheckResponse) -> list[HeaderValueOption]:

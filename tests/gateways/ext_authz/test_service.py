@@ -104,6 +104,20 @@ class BrokenSeal(Seal):
         raise RuntimeError(decision.id)
 
 
+async def test_an_answer_that_cannot_be_written_leaves_no_record(monkeypatch: pytest.MonkeyPatch) -> None:
+    kept: list[Any] = []
+
+    async def keep(_recorder: Recorder, decisions: Any, **_more: Any) -> bool:
+        kept.append(decisions)
+        return True
+
+    monkeypatch.setattr(Recorder, "keep", keep)
+    chain = policy(guard("g"), default="allow")
+    async with serving(lambda: chain, seal=BrokenSeal((b"k" * 32,))) as call:
+        assert await failed(call(check_request(attributes()))) is grpc.StatusCode.INTERNAL
+    assert kept == []
+
+
 async def test_a_fault_of_the_service_is_an_error_status_not_an_answer() -> None:
     chain, metrics = policy(guard("g"), default="allow"), Metrics("0")
     async with serving(lambda: chain, metrics, seal=BrokenSeal((b"k" * 32,))) as call:

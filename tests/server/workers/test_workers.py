@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import time
 from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,6 +17,7 @@ from typing import TYPE_CHECKING
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from guardsvc.observe.tally import POUR_WITHIN
 from tests.packages.installed import environment, install, install_handmade
 from tests.server.policies import allowing
 from tests.server.process import (
@@ -164,7 +166,7 @@ def test_one_page_shows_both(pair: Running) -> None:
             for _ in range(number + 1):
                 assert asking.verdict(call()) == "allow"
 
-    assert pair.metric(ALLOWED) == before + 3
+    pair.wait_for_metric(ALLOWED, before + 3)
     assert [
         pair.metric(f'guardsvc_worker_decisions_total{{worker="{number}"}}') - share
         for number, share in enumerate(shares)
@@ -205,15 +207,16 @@ def test_a_killed_worker_is_replaced_and_counted_while_the_other_answers(tmp_pat
             while not ready(running):
                 assert asking.verdict(call()) == "allow"
         assert running.logs("worker_ended")[0]["cause"] == "SIGKILL"
-        assert running.metric('guardsvc_worker_restarts_total{worker="0"}') == 1
-        assert running.metric('guardsvc_worker_restarts_total{worker="1"}') == 0
+        assert running.metric('guardsvc_worker_restarts_total{reason="ended",worker="0"}') == 1
+        assert running.metric('guardsvc_worker_restarts_total{reason="ended",worker="1"}') == 0
         assert running.metric('guardsvc_workers{state="serving"}') == 2
 
         assert addresses(running) == [first, second]
+        time.sleep(2 * POUR_WITHIN)
         before = running.metric(ALLOWED)
         assert before >= 3
         assert verdicts(running, "any") == ["allow", "allow"]
-        assert running.metric(ALLOWED) == before + 2
+        running.wait_for_metric(ALLOWED, before + 2)
         assert running.end() == 0
 
 
@@ -239,7 +242,7 @@ def test_a_worker_that_keeps_ending_is_replaced_more_and_more_slowly(tmp_path: P
             running.wait_for_log("worker_serving", 2 + count)
         causes = [log["cause"] for log in running.logs("worker_ended")]
         assert causes == ["SIGKILL", "exit code 0", "SIGKILL"]
-        assert running.metric('guardsvc_worker_restarts_total{worker="0"}') == 3
+        assert running.metric('guardsvc_worker_restarts_total{reason="ended",worker="0"}') == 3
         assert running.end() == 0
 
 

@@ -238,5 +238,6 @@ PROTOCOL_COMPLIANCE = GuardType(
     settings=ProtocolComplianceSettings,
     build=ProtocolCompliance,
     suppressible=False,
+    rules=lambda _: frozenset(rule.id for rule in refusals.RULES),
     summary="Refuses what the protocol revision in use does not have: methods, kinds, headers and params.",
 )

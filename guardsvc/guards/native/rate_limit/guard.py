@@ -182,6 +182,7 @@ RATE_LIMIT = GuardType(
     build=RateLimit,
     facts=(RATE_LIMITS,),
     suppressible=False,
+    rules=lambda settings: frozenset(_name(limit, index) for index, limit in enumerate(settings.limits)),
     code="rate_limited",
     summary="Refuses operations beyond so many per time, by tenant, principal, server, tool, method or address.",
 )

@@ -1,0 +1,84 @@
+"""Paths: what leaves a directory, and files that no tool's caller should name."""
+
+from __future__ import annotations
+
+import re
+
+__all__ = ["MAX_PATH", "absolute_path", "leaves", "resolved"]
+
+MAX_PATH = 4096
+"""Characters of a path that are resolved; a longer one with parent directories leaves."""
+
+_SEPARATOR = re.compile(r"[/\\]+")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]+")
+_DRIVE = re.compile(r"[A-Za-z]:")
+_NAME = re.compile(r"[^\W_]")
+_DOTS = re.compile(r"\.{2,4}[?;:*%\s]*|\.\?+|\.\.;[^/\\]*")
+_PROSE = re.compile(r"[\s\"'`<>()\[\]{}|,]")
+_ROOT = re.compile(r"[A-Za-z]:|file:", re.IGNORECASE)
+_TARGET = re.compile(
+    r"(?:^|[/\\%])(?:etc[/\\]+(?:passwd|shadow|hosts|issue|group)|boot\.ini|win\.ini|(?:windows|winnt|proc)[/\\])",
+    re.IGNORECASE,
+)
+"""What attackers climb to; a path with parent directories that has it is an attack wherever it starts."""
+
+
+def leaves(path: str, levels: int) -> bool:
+    """Whether a path climbs out of the directory it starts from, by more than ``levels`` if it is relative.
+
+    Prose that mentions a parent directory does not; neither does what comes back to where it was.
+    """
+    text = _CONTROL.sub("", path[: MAX_PATH + 1]).strip(" \"'`")
+    start = max(text.find(".."), 0) or max(text.find(".?"), 0)
+    absolute = text.startswith(("/", "\\")) or _DRIVE.match(text) is not None or text[:5].lower() == "file:"
+    if _PROSE.search(text, 0, start) is not None and (not absolute or "/ " in text[:start]):
+        return False
+    if len(path) > MAX_PATH:
+        return True
+    lowest, steps = _climbed(text)
+    if lowest < -(0 if absolute else levels) or (absolute and steps > 1):
+        return True
+    return ".." in text and _TARGET.search(text) is not None
+
+
+def _climbed(text: str) -> tuple[int, int]:
+    """The lowest level of a path against its start, and most steps up in a row."""
+    depth = lowest = steps = most = 0
+    for segment in _SEPARATOR.split(text):
+        name = segment.strip()
+        if not name or name == ".":
+            continue
+        if name[0] == "." and (name == ".." or _DOTS.fullmatch(name) is not None):
+            depth -= 1
+            steps += 1
+            most = max(most, steps)
+            lowest = min(lowest, depth)
+        elif (name[0].isalnum() or _NAME.search(name) is not None) and not (
+            name[-1] == ":" and _ROOT.fullmatch(name) is not None
+        ):
+            depth += 1
+            steps = 0
+    return lowest, most
+
+
+def absolute_path(text: str) -> str | None:
+    """The absolute path that a text is as a whole, as ``resolved`` spells it; None where it is none."""
+    path = text.strip(" \t\"'`")
+    if path[:5].lower() == "file:":
+        path = "/" + path[5:].lstrip("/")
+        if len(path) > 3 and path[2] == ":":  # noqa: PLR2004
+            path = path[1:]
+    if len(path) > MAX_PATH or not (path.startswith(("/", "\\", "~")) or _DRIVE.match(path)):
+        return None
+    return resolved(path)
+
+
+def resolved(path: str) -> str:
+    """A path in one spelling: ``/`` between names, no ``.`` and ``..``; one with a drive in lower case."""
+    names: list[str] = []
+    for name in _SEPARATOR.split(path.lower() if _DRIVE.match(path) else path):
+        if name == "..":
+            del names[-1:]
+        elif name not in ("", "."):
+            names.append(name)
+    return "/" + "/".join(names)

@@ -1,0 +1,100 @@
+"""Assignments: values that a name says to be a credential, in fields and in text."""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+from guardsvc.guards.native.secrets.patterns import VALUE, patterns
+from guardsvc.guards.native.secrets.plausible import Allowed, is_random, is_weak_password
+from guardsvc.guards.native.secrets.scanner import SEPARATOR, Hit
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+__all__ = ["Assignments", "is_secret_name"]
+
+MAX_NAME = 64
+MIN_LOOKED_AT = 50
+BYTES_PER_ASSIGNMENT = 2_048
+
+_NAME = re.compile(
+    r"(?:^|_)(?:passwords?|passwd|pwd|passphrase|secrets?|credentials?|token|bearer|jwt|authorization"
+    r"|(?:api|access|private|secret|signing|encryption|account|master|service|auth)_?key|apikey)(?:_(?:value|id))?$"
+)
+_NOT_SECRET = re.compile(
+    r"next|prev|page|paging|cursor|continu|sync|resume|progress|max|min|count|limit|idempotency|csrf|public|cancel|pool"
+    r"|mint|contract|symbol|stop|end_of"
+)
+_CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
+
+_TOKEN = re.compile(rb"%s{1,256}" % VALUE)
+_STRING_VALUE = re.compile(rb"[^;\"'\s\x00]{1,128}")
+_SERVER = re.compile(
+    rb"(?i)(?:^|[;\"'\s])\s{0,4}(?:server|host|data source|address|addr|network address|accountname|endpoint)\s{0,4}="
+)
+REACH = 512
+"""Bytes around a password in which the rest of its connection string is looked for."""
+
+
+@lru_cache(maxsize=4096)
+def _is_secret_name(name: str) -> bool:
+    plain = _CAMEL.sub("_", name).lower().replace("-", "_").replace(" ", "_").replace(".", "_")
+    return _NAME.search(plain) is not None and _NOT_SECRET.search(plain) is None
+
+
+def is_secret_name(name: str) -> bool:
+    """Whether a field of this name holds a credential (``apiKey``, ``client_secret``; not ``page_token``)."""
+    return len(name) <= MAX_NAME and _is_secret_name(name)
+
+
+class Assignments:
+    """Looks for ``name = value`` in text.
+
+    Args:
+        allowed: values that are no finding.
+    """
+
+    def __init__(self, allowed: Allowed) -> None:
+        self._allowed = allowed
+        self._pattern = patterns().assigned
+
+    def is_secret(self, value: bytes) -> bool:
+        """Whether the value of a field that is named for a credential is one."""
+        return is_random(value) and value not in self._allowed
+
+    def scan(self, text: bytes) -> Iterator[Hit]:
+        """Credentials that text assigns to names, as far as a message of this length is looked at."""
+        position = 0
+        for _ in range(MIN_LOOKED_AT + len(text) // BYTES_PER_ASSIGNMENT):
+            found = self._pattern.search(text, position)
+            if found is None:
+                return
+            position = found.end()
+            # Seven bytes at least are behind the operator, of which six are the value's first.
+            start = position - 6
+            hit = self._assigned(text, start) or self._connection(text, found.start(), start)
+            if hit is not None:
+                yield hit
+                position = max(position, hit.end)
+
+    def _assigned(self, text: bytes, start: int) -> Hit | None:
+        value = _TOKEN.match(text, start)
+        if value is None or not self.is_secret(token := value[0].rstrip(b".")):
+            return None
+        return Hit("assigned_secret", start, start + len(token), True, f"{len(token)} characters")
+
+    def _connection(self, text: bytes, name: int, start: int) -> Hit | None:
+        """A password of a connection string such as ``Server=db;User Id=app;Password=...;``."""
+        if text[name : name + 1].lower() != b"p" or text[start - 1 : start] != b"=":
+            return None
+        begin = text.rfind(SEPARATOR, max(0, name - REACH), name) + 1 or max(0, name - REACH)
+        end = text.find(SEPARATOR, start, start + REACH)
+        around = text[begin : start + REACH if end < 0 else end]
+        value = _STRING_VALUE.match(text, start)
+        if value is None or b";" not in around or _SERVER.search(around) is None:
+            return None
+        if is_weak_password(b"", value[0]) or value[0] in self._allowed:
+            return None
+        return Hit("connection_string", start, value.end(), True, f"{value.end() - start} characters")

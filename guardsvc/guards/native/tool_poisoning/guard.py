@@ -1,0 +1,262 @@
+"""The guard: every definition of a tools list, and one verdict on the list."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from guardsvc.guards.native.tool_poisoning.cache import DigestCache
+from guardsvc.guards.native.tool_poisoning.custom import CustomRules, custom_id
+from guardsvc.guards.native.tool_poisoning.judge import RANKS, Judge
+from guardsvc.guards.native.tool_poisoning.pack import Pack, load_pack
+from guardsvc.guards.native.tool_poisoning.settings import ToolPoisoningSettings
+from guardsvc.guards.native.tool_poisoning.siblings import Siblings
+from guardsvc.guards.native.tool_poisoning.texts import FIELDS, Field
+from guardsvc.model import (
+    ALLOW,
+    Allow,
+    Deny,
+    Direction,
+    Facts,
+    Finding,
+    GuardContext,
+    GuardType,
+    Operation,
+    Phase,
+    SettingsError,
+    Severity,
+    Verdict,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Sequence
+
+__all__ = ["CODE", "MAX_FINDINGS", "MESSAGE", "MORE", "TOOL_POISONING", "WEIGHTS", "ToolPoisoning"]
+
+CODE = "tool_poisoning_detected"
+MESSAGE = "A tool's definition carries instructions or hides text."
+MAX_FINDINGS = 256
+"""Findings of one list that are reported; the verdict is made of all."""
+MORE = "more_findings"
+"""Rule of the finding that stands for those which are not reported."""
+
+WEIGHTS = {Severity.INFO: 0.0, Severity.LOW: 0.2, Severity.MEDIUM: 0.4, Severity.HIGH: 0.9, Severity.CRITICAL: 0.98}
+"""How sure a finding is that the tool attacks."""
+
+_ENCODER = msgspec.json.Encoder()
+_MERGED = b"merged"
+
+
+class ToolPoisoning:
+    """The guard; see ``ToolPoisoningSettings``."""
+
+    def __init__(self, settings: ToolPoisoningSettings, context: GuardContext) -> None:
+        del context
+        self._settings = settings
+        pack = load_pack()
+        rules = {rule.id for rule in pack.rules} | {MORE}
+        _check_disabled(settings.disabled_rules, rules - {MORE})
+        self._members = _members(settings.scan_fields)
+        self._others = Field.META in settings.scan_fields
+        self._custom = CustomRules(settings.patterns, rules)
+        disabled = settings.disabled_rules if settings.builtin_rules else rules
+        self._judge = Judge(pack, self._custom, disabled)
+        fingerprint = _fingerprint(pack, settings)
+        self._lists = DigestCache[Verdict](settings.cache_entries // 16, fingerprint)
+        self._tools = DigestCache[tuple[Finding, ...]](settings.cache_entries, fingerprint)
+
+    def evaluate(self, operation: Operation, facts: Facts) -> Verdict:
+        """Judge the definitions of a tools list; what is no such list has none."""
+        del facts
+        if operation.direction is not Direction.RESPONSE or type(operation.payload) is not dict:
+            return ALLOW
+        tools = operation.payload.get("tools")
+        if not tools:
+            return ALLOW
+        merged = operation.server is None
+        return self._judge_list(tools if type(tools) is list else [tools], merged=merged)
+
+    def reconsider(self, operation: Operation, findings: tuple[Finding, ...]) -> Verdict:
+        """What the guard says of the list if these of its findings are all there is."""
+        del operation
+        by_tool: dict[str, list[Finding]] = {}
+        for finding in findings:
+            by_tool.setdefault(finding.where.split("/", 3)[2] if finding.where else MORE, []).append(finding)
+        return self._verdict(findings, sum(map(self._denies, by_tool.values())))
+
+    def _judge_list(self, tools: list[Any], *, merged: bool) -> Verdict:
+        selected = self._select(tools)
+        if not self._settings.builtin_rules and not self._custom.possible(selected):
+            return ALLOW
+        lines = _encode_lines(selected)
+        digest = self._digest_of_list(lines, merged=merged)
+        known = None if digest is None else self._lists.get(digest)
+        if known is not None:
+            return known
+        definitions: Sequence[bytes | None]
+        definitions = [_encode(tool) for tool in selected] if lines is None else lines.split(b"\n")[:-1]
+        verdict = self._conclude(self._findings(selected, definitions, merged=merged))
+        if digest is not None:
+            self._lists.put(digest, verdict)
+        return verdict
+
+    def _digest_of_list(self, lines: bytes | None, *, merged: bool) -> bytes | None:
+        if lines is None or not self._settings.cache_entries:
+            return None
+        return self._lists.digest(lines, _MERGED if merged else b"")
+
+    def _select(self, tools: list[Any]) -> list[Any]:
+        if self._members is None:
+            return tools
+        if self._others:
+            return [
+                {member: value for member, value in tool.items() if member in self._members or member not in FIELDS}
+                if type(tool) is dict
+                else tool
+                for tool in tools
+            ]
+        return [
+            {member: tool[member] for member in self._members if member in tool} if type(tool) is dict else tool
+            for tool in tools
+        ]
+
+    def _findings(
+        self, tools: list[Any], definitions: Sequence[bytes | None], *, merged: bool
+    ) -> list[tuple[int, tuple[Finding, ...]]]:
+        """Findings of the tools that have any, with the index of the tool."""
+        known = None
+        names = _MERGED
+        if not merged and len(tools) > 1:
+            listed = frozenset(_names(tools))
+            known = Siblings(listed)
+            names = "\n".join(sorted(listed)).encode("utf-8", "replace")
+        custom = self._custom.possible(tools)
+        caching = self._settings.cache_entries > 0
+        found: list[tuple[int, tuple[Finding, ...]]] = []
+        looks = self._judge.look(definitions)
+        for index, (tool, definition, look) in enumerate(zip(tools, definitions, looks, strict=True)):
+            if not look and not custom:
+                continue
+            digest = self._tools.digest(definition, names) if caching and definition is not None else None
+            findings = None if digest is None else self._tools.get(digest)
+            if findings is None:
+                findings = self._judge.findings(tool, look, known, custom=custom)
+                if digest is not None:
+                    self._tools.put(digest, findings)
+            if findings:
+                found.append((index, findings))
+        return found
+
+    def _conclude(self, found: Iterable[tuple[int, tuple[Finding, ...]]]) -> Verdict:
+        denying: list[Finding] = []
+        others: list[Finding] = []
+        denied = 0
+        for index, findings in found:
+            if _score(findings) < self._settings.review_threshold:
+                continue
+            denies = self._denies(findings)
+            denied += denies
+            (denying if denies else others).extend(_placed(finding, index) for finding in findings)
+        return self._verdict(_limited(denying, others), denied)
+
+    def _denies(self, findings: Collection[Finding]) -> bool:
+        """Whether the findings of one tool deny the list."""
+        alerts = sum(RANKS[finding.severity] >= RANKS[Severity.MEDIUM] for finding in findings)
+        limit = 1 if self._settings.strict_mode else self._settings.alert_threshold
+        return alerts >= limit or _score(findings) >= self._settings.block_threshold
+
+    def _verdict(self, findings: tuple[Finding, ...], denied: int) -> Verdict:
+        if denied:
+            return Deny(code=CODE, message=MESSAGE, details={"poisoned": denied}, findings=findings)
+        return Allow(findings=findings) if findings else ALLOW
+
+
+def _limited(denying: list[Finding], others: list[Finding]) -> tuple[Finding, ...]:
+    """The findings to report, those of denied tools and the worst first.
+
+    Where some are left out, a finding of its own says so. It is as bad as they are together, so that who sets
+    the reported ones aside has not set these aside.
+    """
+    denying.sort(key=lambda finding: -RANKS[finding.severity])
+    others.sort(key=lambda finding: -RANKS[finding.severity])
+    findings = (*denying, *others)
+    left = findings[MAX_FINDINGS:]
+    if not left:
+        return findings
+    severity = Severity.CRITICAL if len(denying) > MAX_FINDINGS else left[0].severity
+    excerpt = f"{len(left)} more findings are not reported"
+    return (*findings[:MAX_FINDINGS], Finding(rule=MORE, severity=severity, excerpt=excerpt))
+
+
+def _score(findings: Collection[Finding]) -> float:
+    """Noisy-or: the chance that at least one of the findings is right, if they were independent."""
+    innocent = 1.0
+    for finding in findings:
+        innocent *= 1.0 - WEIGHTS[finding.severity]
+    return 1.0 - innocent
+
+
+def _placed(finding: Finding, index: int) -> Finding:
+    return msgspec.structs.replace(finding, where=f"/tools/{index}{finding.where}")
+
+
+def _encode(value: Any) -> bytes | None:
+    """JSON of a value; None where it has something that JSON has not, such as half of a surrogate pair."""
+    try:
+        return _ENCODER.encode(value)
+    except (TypeError, ValueError, RecursionError, OverflowError):
+        return None
+
+
+def _encode_lines(values: list[Any]) -> bytes | None:
+    """JSON of some values, a line each; None where ``_encode`` gives None for any."""
+    try:
+        return _ENCODER.encode_lines(values)
+    except (TypeError, ValueError, RecursionError, OverflowError):
+        return None
+
+
+def _names(tools: Iterable[Any]) -> Iterable[str]:
+    return (tool["name"] for tool in tools if type(tool) is dict and type(tool.get("name")) is str)
+
+
+def _members(fields: Collection[Field]) -> tuple[str, ...] | None:
+    """The members of a tool that are scanned, or None for all."""
+    return None if set(fields) == set(Field) else tuple(name for name, field in FIELDS.items() if field in fields)
+
+
+def _check_disabled(disabled: Iterable[str], rules: Collection[str]) -> None:
+    for index, rule in enumerate(disabled):
+        if rule not in rules:
+            raise SettingsError(("disabled_rules", index), f'"{rule}" is not one of {", ".join(sorted(rules))}')
+
+
+def _fingerprint(pack: Pack, settings: ToolPoisoningSettings) -> bytes:
+    """What findings depend on besides the text."""
+    rules = [(rule.id, rule.threats, rule.severity, rule.combinations) for rule in pack.rules]
+    parts = (
+        _ENCODER.encode([signal.pattern for signal in pack.signals]),
+        repr(rules).encode(),
+        settings.model_dump_json().encode(),
+    )
+    return hashlib.sha256(b"\0".join(parts)).digest()
+
+
+def _rules(settings: ToolPoisoningSettings) -> frozenset[str]:
+    """Ids of the rules that a guard of these settings has."""
+    custom = {given.id or custom_id(index) for index, given in enumerate(settings.patterns)}
+    builtin = {rule.id for rule in load_pack().rules} if settings.builtin_rules else set()
+    return frozenset(custom | (builtin - set(settings.disabled_rules)) | {MORE})
+
+
+TOOL_POISONING = GuardType(
+    name="tool_poisoning",
+    settings=ToolPoisoningSettings,
+    build=ToolPoisoning,
+    runs_on=frozenset({Phase.TOOLS_LIST}),
+    code=CODE,
+    rules=_rules,
+    summary="Refuses tool lists whose definitions give the model orders or hide text.",
+)
