@@ -58,13 +58,34 @@ def of_arguments(arguments: Any, **more: Any) -> dict[str, Any]:
     return encoded(operation=operation(payload={"name": "search", "arguments": arguments}), **more)
 
 
+@pytest.mark.parametrize(
+    ("about", "include_arguments", "shown"),
+    [
+        ({}, False, ""),
+        ({}, True, "what matched"),
+        ({"direction": Direction.RESPONSE, "phase": Phase.TOOLS_LIST}, False, "what matched"),
+        ({"direction": Direction.RESPONSE, "phase": Phase.TOOL_RESULT}, False, ""),
+        ({"phase": Phase.TOOLS_LIST}, False, ""),
+    ],
+)
+def test_what_matched_is_shown_of_listings_only_or_where_arguments_are(
+    about: dict[str, Any], include_arguments: bool, shown: str
+) -> None:
+    found = Finding(rule="r1", severity=Severity.HIGH, excerpt="what matched")
+    record = encoded(
+        "deny", outcome("first", findings=(found,)), operation=operation(**about), include_arguments=include_arguments
+    )
+    (told,) = record["guards"][0]["findings"]
+    assert told.get("excerpt", "") == shown
+
+
 def test_a_record_has_what_is_known() -> None:
     found = Finding(
         rule="r1",
         severity=Severity.HIGH,
         where="/arguments/q",
         threats=("SAF-T1102",),
-        excerpt="ig***",
+        excerpt=SECRET,
         suppressed_by="e",
     )
     record = encoded(
@@ -125,7 +146,6 @@ def test_a_record_has_what_is_known() -> None:
                         "severity": "high",
                         "where": "/arguments/q",
                         "threats": ["SAF-T1102"],
-                        "excerpt": "ig***",
                         "suppressed_by": "e",
                     }
                 ],

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
 
-from guardsvc.model import Direction
+from guardsvc.model import Direction, Phase
 from guardsvc.observe.audit.canonical import canonical
 from guardsvc.observe.described import cut, described
 
@@ -25,6 +25,7 @@ MAX_FINDINGS = 32
 MAX_THREATS = 16
 SESSION_HEADER = "mcp-session-id"
 REQUEST_ID_HEADER = "x-request-id"
+_LISTINGS = frozenset({Phase.TOOLS_LIST, Phase.PROMPTS_LIST, Phase.RESOURCES_LIST})
 
 _TRACEPARENT = re.compile(r"[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-[0-9a-f]{2}")
 """W3C Trace Context, version 00 and whatever later versions put behind it."""
@@ -42,7 +43,12 @@ class FindingRecord(msgspec.Struct, kw_only=True, omit_defaults=True, gc=False):
     where: Annotated[str | None, _meaning("JSON pointer into the payload; empty for the whole")] = ""
     tool: Annotated[str | None, _meaning("the tool it points into, by the name that a tools list shows")] = None
     threats: Annotated[tuple[str, ...], _meaning("threat ids")] = ()
-    excerpt: Annotated[str | None, _meaning("what matched, masked by the guard")] = ""
+    excerpt: Annotated[
+        str | None,
+        _meaning(
+            "what matched, masked by the guard: in what a server lists, and elsewhere with `include_arguments: true` only"
+        ),
+    ] = ""
     suppressed_by: Annotated[str | None, _meaning("id of the exception that sets the finding aside")] = ""
 
 
@@ -174,6 +180,7 @@ class Encoder:
         state = payload.get("requestState")
         findings = decision.findings
         trace = _trace(headers.get("traceparent"), payload)
+        quoted = self._include_arguments or _is_listing(operation)
         return DecisionRecord(
             **described(decision),
             **(self.digests(operation) if decision.digests is None else decision.digests),
@@ -194,8 +201,8 @@ class Encoder:
             threats=sorted({threat for finding in findings for threat in finding.threats})[:MAX_THREATS]
             if findings
             else [],
-            guards=[_guard(outcome, operation) for outcome in decision.outcomes],
-            earlier=[_finding(finding, operation) for finding in decision.earlier[:MAX_FINDINGS]]
+            guards=[_guard(outcome, operation, quoted=quoted) for outcome in decision.outcomes],
+            earlier=[_finding(finding, operation, quoted=quoted) for finding in decision.earlier[:MAX_FINDINGS]]
             if decision.earlier
             else [],
             policy_name=policy_name,
@@ -233,7 +240,12 @@ def _second(seconds: int) -> str:
     return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds))
 
 
-def _guard(outcome: GuardOutcome, operation: Operation) -> GuardRecord:
+def _is_listing(operation: Operation) -> bool:
+    """Whether the payload is what a server says of itself, no call's arguments or results."""
+    return operation.direction is Direction.RESPONSE and operation.phase in _LISTINGS
+
+
+def _guard(outcome: GuardOutcome, operation: Operation, *, quoted: bool) -> GuardRecord:
     return GuardRecord(
         guard=outcome.guard,
         type=outcome.type,
@@ -242,21 +254,21 @@ def _guard(outcome: GuardOutcome, operation: Operation) -> GuardRecord:
         verdict=outcome.verdict,
         reason=outcome.code,
         error=outcome.error,
-        findings=[_finding(finding, operation) for finding in outcome.findings[:MAX_FINDINGS]]
+        findings=[_finding(finding, operation, quoted=quoted) for finding in outcome.findings[:MAX_FINDINGS]]
         if outcome.findings
         else [],
         duration_us=round(outcome.duration * 1e6),
     )
 
 
-def _finding(finding: Finding, operation: Operation) -> FindingRecord:
+def _finding(finding: Finding, operation: Operation, *, quoted: bool) -> FindingRecord:
     return FindingRecord(
         rule=cut(finding.rule),
         severity=finding.severity,
         where=cut(finding.where),
         tool=cut(operation.listed_tool(finding.where)),
         threats=finding.threats[:MAX_THREATS],
-        excerpt=cut(finding.excerpt),
+        excerpt=cut(finding.excerpt) if quoted else "",
         suppressed_by=cut(finding.suppressed_by),
     )
 
