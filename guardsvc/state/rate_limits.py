@@ -14,6 +14,7 @@ from limits import RateLimitItem
 
 from guardsvc.model import FactRequest, FactUse
 from guardsvc.state.memory import MemoryStorage
+from guardsvc.state.shared import SharedStores
 from guardsvc.state.windows import Strategy, Windows
 
 if TYPE_CHECKING:
@@ -30,8 +31,6 @@ RATE_LIMITS = "rate_limits"
 
 OVERFLOW = "others"
 """Stands for every key that there is no room for."""
-IDLE = 60.0
-"""Seconds after which connections that nobody uses may be closed."""
 WARN_EVERY = 60.0
 """Seconds between two warnings that keys no longer fit."""
 
@@ -130,7 +129,7 @@ class RateLimits:
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._memory: dict[str, _Memory] = {}
-        self._redis: dict[str, _Redis] = {}
+        self._redis = SharedStores(_Redis)
 
     async def fetch(self, request: FactRequest) -> RateFact:
         """Take what the operation needs of all its limits, or of none.
@@ -144,7 +143,7 @@ class RateLimits:
         space = _space(request.guard, shadow=request.use is FactUse.SHADOW)
         consume = request.use is not FactUse.DRY
         if need.store.url is not None:
-            redis = self._redis.get(need.store.url) or await self._open(need.store.url)
+            redis = await self._redis.get(need.store.url)
             return await redis.take(need.draws, space, consume=consume, seconds=request.seconds)
         memory = self._memory.get(request.guard)
         if memory is None:
@@ -154,20 +153,8 @@ class RateLimits:
 
     async def close(self) -> None:
         """End all connections; counters in memory are gone."""
-        redis, self._redis = self._redis, {}
         self._memory.clear()
-        for each in redis.values():
-            await each.close()
-
-    async def _open(self, url: str) -> _Redis:
-        now = time.monotonic()
-        idle = {other: each for other, each in self._redis.items() if now - each.used > IDLE}
-        for other in idle:
-            del self._redis[other]
-        self._redis[url] = opened = _Redis(url)
-        for each in idle.values():
-            await each.close()
-        return opened
+        await self._redis.close()
 
 
 class _Ask(msgspec.Struct, frozen=True):
@@ -242,10 +229,8 @@ class _Redis:
 
         self._counters = RedisCounters(url)
         self._windows = Windows(self._counters.storage)
-        self.used = time.monotonic()
 
     async def take(self, draws: Sequence[Draw], space: str, *, consume: bool, seconds: float) -> RateFact:
-        self.used = time.monotonic()
         asks = [ask for draw in draws for ask in _asks(draw, _key(space, draw.limit, draw.key))]
         return await self._counters.ask(lambda: self._take(asks, consume=consume), seconds)
 

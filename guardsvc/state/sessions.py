@@ -11,6 +11,7 @@ from urllib.parse import quote
 import msgspec
 
 from guardsvc.model import FactRequest, FactUse
+from guardsvc.state.shared import SharedStores
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -22,8 +23,6 @@ SESSION_OWNER = "session_owner"
 
 SWEEP = 8
 """How many sessions that ended are dropped at most whenever one is bound."""
-IDLE = 60.0
-"""Seconds after which connections that nobody uses may be closed."""
 PREFIX = "guardsvc/session"
 
 
@@ -92,7 +91,7 @@ class SessionOwners:
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._memory: dict[str, _Memory] = {}
-        self._redis: dict[str, _Redis] = {}
+        self._redis = SharedStores(_Redis)
 
     async def fetch(self, request: FactRequest) -> SessionFact:
         """Whose the session is; one that nobody owns is bound to the asker where the asker is verified.
@@ -106,7 +105,7 @@ class SessionOwners:
         space = f"{'shadow' if request.use is FactUse.SHADOW else 'applied'}/{quote(request.guard, safe='')}"
         bind = request.use is not FactUse.DRY
         if need.store.url is not None:
-            redis = self._redis.get(need.store.url) or await self._open(need.store.url)
+            redis = await self._redis.get(need.store.url)
             return SessionFact(await redis.look(need, space, bind=bind, seconds=request.seconds))
         memory = self._memory.get(space)
         if memory is None:
@@ -116,20 +115,8 @@ class SessionOwners:
 
     async def close(self) -> None:
         """End all connections; sessions in memory are forgotten."""
-        redis, self._redis = self._redis, {}
         self._memory.clear()
-        for each in redis.values():
-            await each.close()
-
-    async def _open(self, url: str) -> _Redis:
-        now = time.monotonic()
-        idle = {other: each for other, each in self._redis.items() if now - each.used > IDLE}
-        for other in idle:
-            del self._redis[other]
-        self._redis[url] = opened = _Redis(url)
-        for each in idle.values():
-            await each.close()
-        return opened
+        await self._redis.close()
 
 
 class _Bound:
@@ -202,10 +189,8 @@ class _Redis:
         from guardsvc.state.redis import RedisCounters  # noqa: PLC0415  see guardsvc.state.url
 
         self._counters = RedisCounters(url)
-        self.used = time.monotonic()
 
     async def look(self, need: SessionNeed, space: str, *, bind: bool, seconds: float) -> Ownership:
-        self.used = time.monotonic()
         return await self._counters.ask(lambda: self._look(need, f"{PREFIX}/{space}/{need.session}", bind), seconds)
 
     async def close(self) -> None:

@@ -257,7 +257,7 @@ async def test_closed_it_leaves_no_connection(redis_server: RedisServer, store: 
 async def test_a_url_that_nobody_uses_any_more_is_closed_when_another_is_used(
     redis_server: RedisServer, store: Store, limits: RateLimits, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("guardsvc.state.rate_limits.IDLE", 0.0)
+    monkeypatch.setattr("guardsvc.state.shared.IDLE", 0.0)
     other = Store(url=f"{redis_server.url[:-1]}1")
     for each in (store, other, store):
         await drawn(limits, draw(limit("9/hour")), store=each)
