@@ -45,9 +45,7 @@ class FindingRecord(msgspec.Struct, kw_only=True, omit_defaults=True, gc=False):
     threats: Annotated[tuple[str, ...], _meaning("threat ids")] = ()
     excerpt: Annotated[
         str | None,
-        _meaning(
-            "what matched, masked by the guard: in what a server lists, and elsewhere with `include_arguments: true` only"
-        ),
+        _meaning("what matched, masked: in what a server lists, elsewhere with `include_arguments: true` only"),
     ] = ""
     suppressed_by: Annotated[str | None, _meaning("id of the exception that sets the finding aside")] = ""
 
