@@ -20,7 +20,11 @@ __all__ = ["SqliteTables"]
 T = TypeVar("T")
 
 BUSY_MS = 1000
-"""How long a write waits for that of another process."""
+"""How long SQLite waits for another process by itself."""
+AGAIN_S = 0.01
+"""Between two attempts where SQLite does not wait: the switch to WAL, of two processes that open one new file."""
+PRIMARY_CODE = 0xFF
+"""The bits of an extended result code that say which kind it is (SQLite, result codes)."""
 MAX_FIELDS = 500
 """Fields that one statement names."""
 SCHEMA = """
@@ -76,7 +80,7 @@ class SqliteTables:
         """The result of some work; ``of_nothing`` is that of a look at a file that is not there, and stays so."""
         try:
             async with asyncio.timeout(seconds):
-                run = partial(self._run, work, of_nothing)
+                run = partial(self._run, work, of_nothing, time.monotonic() + seconds)
                 return await asyncio.get_running_loop().run_in_executor(self._thread, run)
         except TimeoutError:
             why = f"no answer within {seconds * 1000:.0f} ms"
@@ -84,7 +88,17 @@ class SqliteTables:
             why = f"{type(error).__name__}: {error}"[:200]
         raise GuardFailure(ErrorKind.STATE_UNAVAILABLE, f"sqlite: {why}")
 
-    def _run(self, work: Callable[[sqlite3.Connection], T], of_nothing: T | None) -> T:
+    def _run(self, work: Callable[[sqlite3.Connection], T], of_nothing: T | None, deadline: float) -> T:
+        while True:
+            try:
+                return self._attempt(work, of_nothing)
+            except sqlite3.OperationalError as error:
+                busy = error.sqlite_errorcode & PRIMARY_CODE in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
+                if not busy or time.monotonic() + AGAIN_S > deadline:
+                    raise
+            time.sleep(AGAIN_S)
+
+    def _attempt(self, work: Callable[[sqlite3.Connection], T], of_nothing: T | None) -> T:
         if self._connection is None:
             if not Path(self._path).parent.is_dir():
                 raise FileNotFoundError(f"no folder {Path(self._path).parent}")
@@ -97,9 +111,13 @@ class SqliteTables:
 
 def _open(path: str) -> sqlite3.Connection:
     connection = sqlite3.connect(path, timeout=BUSY_MS / 1000, check_same_thread=False)
-    connection.execute("PRAGMA journal_mode=WAL")
-    connection.execute("PRAGMA synchronous=NORMAL")
-    connection.executescript(SCHEMA)
+    try:
+        connection.execute("PRAGMA journal_mode=WAL")
+        connection.execute("PRAGMA synchronous=NORMAL")
+        connection.executescript(SCHEMA)
+    except sqlite3.Error:
+        connection.close()
+        raise
     return connection
 
 
