@@ -73,8 +73,14 @@ def find_version_mismatch(headers: Headers) -> Mismatch | None:
     return None
 
 
-def find_mismatch(headers: Headers, message: Message) -> Mismatch | None:
-    """The first header that is repeated, malformed, or not equal to what the message says."""
+def find_mismatch(headers: Headers, message: Message, *, prefixed: bool = False) -> Mismatch | None:
+    """The first header that is repeated, malformed, or not equal to what the message says.
+
+    Args:
+        headers: of the request.
+        message: of its body.
+        prefixed: whether the name may have a gateway's prefix, which the message has not.
+    """
     if mismatch := find_version_mismatch(headers):
         return mismatch
     version = headers.get(VERSION_HEADER)
@@ -96,7 +102,9 @@ def find_mismatch(headers: Headers, message: Message) -> Mismatch | None:
     decoded = decode_value(name)
     if decoded is None:
         return Mismatch(NAME_HEADER, "malformed")
-    return None if decoded == _name(message) else Mismatch(NAME_HEADER, "not the name or URI of the body")
+    own = _name(message)
+    agrees = decoded == own or (prefixed and own is not None and decoded.endswith(own))
+    return None if agrees else Mismatch(NAME_HEADER, "not the name or URI of the body")
 
 
 def _name(message: Message) -> str | None:

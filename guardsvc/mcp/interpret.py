@@ -47,7 +47,7 @@ class InterpretationRules(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     limits: Limits = Limits()
-    response_limits: Limits = Limits(max_bytes=8_388_608, max_keys=200_000)
+    response_limits: Limits = Limits(max_bytes=8_388_608, max_keys=200_000, max_containers=200_000)
     batches: bool = False
     lossy_body: bool = False
     mcp_paths: Globs = Globs(("*",))

@@ -9,15 +9,14 @@ from __future__ import annotations
 import json
 import math
 import re
-from array import array
 from collections.abc import Callable
-from itertools import accumulate
 from typing import Any
 
 import msgspec
 
 from guardsvc.mcp.envelope import Envelope, read_envelope
 from guardsvc.mcp.refusal import Refusal, excerpt
+from guardsvc.mcp.structure import depth_of, structure_of
 
 __all__ = ["scan"]
 
@@ -25,9 +24,6 @@ _MAX_DIGITS = 4300
 
 _BYTE_ORDER_MARKS = (b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff", b"\x00\x00\xfe\xff")
 _BLANK = re.compile(r"[ \t\r\n]*+")
-_STRING = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"?', re.DOTALL)
-_NOT_BRACKETS = bytes(byte for byte in range(256) if byte not in b"[]{}")
-_STEPS = bytes.maketrans(b"[{]}", b"\x01\x01\xff\xff")
 _SURROGATE_ESCAPE = re.compile(r"\\u[dD][89a-fA-F]")
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
@@ -39,7 +35,7 @@ def scan(data: bytes, *, max_depth: int, max_keys: int) -> Any:
         Refusal: the text is not JSON, could be read in two ways, or exceeds a limit.
     """
     text = _text(data)
-    if _depth(data) > max_depth:
+    if depth_of(structure_of(data)) > max_depth:
         raise Refusal("too_deep", f"more than {max_depth} levels")
     reading = _Reading()
     value = _read(reading, text)
@@ -113,12 +109,6 @@ def _text(data: bytes) -> str:
         return data.decode("utf-8")
     except UnicodeDecodeError as error:
         raise Refusal("invalid_utf8", f"{error.reason} at byte {error.start}") from None
-
-
-def _depth(data: bytes) -> int:
-    """Deepest nesting of brackets outside strings."""
-    brackets = _STRING.sub(b"", data).translate(_STEPS, _NOT_BRACKETS)
-    return max(accumulate(array("b", brackets)), default=0)
 
 
 def _read(reading: _Reading, text: str) -> Any:

@@ -1,18 +1,19 @@
 """Strict JSON: the one reading of a body that no other reader could take for something else.
 
-Most bodies take a fast way: msgspec decodes them, and as many members in the value as in the source
-prove that no name was repeated. Any doubt is settled by a slow reading that names the reason.
+Most bodies take a fast way: msgspec decodes them. That no name was repeated is proved by a value that gives the
+same text when it is encoded, or one with as many members as the source has. Any doubt is settled by a slow
+reading that names the reason.
 """
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
 import msgspec
 
 from guardsvc.mcp.refusal import Refusal
 from guardsvc.mcp.scan import scan
+from guardsvc.mcp.structure import containers_of, depth_of, members_of, structure_of
 
 __all__ = ["Limits", "decode", "decode_slowly", "encode"]
 
@@ -24,21 +25,19 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
         max_bytes: length of the body.
         max_depth: objects and arrays inside each other.
         max_keys: members of all objects together.
+        max_containers: objects and arrays together.
     """
 
     max_bytes: int = 1_048_576
     max_depth: int = 64
     max_keys: int = 10_000
+    max_containers: int = 10_000
 
 
 DEFAULT_LIMITS = Limits()
 
 _decode = msgspec.json.Decoder().decode
 _encode = msgspec.json.Encoder().encode
-
-_COLON_AFTER_QUOTE = re.compile(rb'"[ \t\r\n]*+:')
-_BLANKS_BEFORE_COLON = (b" :", b"\t:", b"\n:", b"\r:")
-_STRING = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"([ \t\r\n]*+:)?', re.DOTALL)
 
 
 def decode(data: bytes, limits: Limits = DEFAULT_LIMITS) -> Any:
@@ -53,8 +52,15 @@ def decode(data: bytes, limits: Limits = DEFAULT_LIMITS) -> Any:
         value = _decode(data)
     except (msgspec.MsgspecError, ValueError, RecursionError):
         return decode_slowly(data, limits)
-    members = _count_members(value, limits)
-    if members is None or (members != _count_colons(data) and members != _count_source_members(data)):
+    again = _encoded(value)
+    if _is_shallow(data, limits) and again == data:
+        return value
+    structure = structure_of(data)
+    members = members_of(structure)
+    if members > limits.max_keys or depth_of(structure) > limits.max_depth:
+        return decode_slowly(data, limits)
+    # An object that was made has each of its names once.
+    if again != data and members_of(structure_of(again)) != members:
         return decode_slowly(data, limits)
     return value
 
@@ -84,39 +90,25 @@ def encode(value: Any) -> bytes:
 def _check_size(data: bytes, limits: Limits) -> None:
     if len(data) > limits.max_bytes:
         raise Refusal("too_large", f"{len(data)} bytes, {limits.max_bytes} are allowed")
+    if containers_of(data) > limits.max_containers:
+        structure = structure_of(data)
+        containers = containers_of(structure)
+        if containers > limits.max_containers:
+            if depth_of(structure) > limits.max_depth:
+                raise Refusal("too_deep", f"more than {limits.max_depth} levels")
+            raise Refusal(
+                "too_many_containers", f"{containers} objects and arrays, {limits.max_containers} are allowed"
+            )
 
 
-def _count_members(value: Any, limits: Limits) -> int | None:
-    """Members of all objects, or None where a limit is exceeded."""
-    members = 0
-    depth = 0
-    level = [value]
-    while level:
-        inner: list[Any] = []
-        containers = False
-        for item in level:
-            if type(item) is dict:
-                containers = True
-                members += len(item)
-                inner += item.values()
-            elif type(item) is list:
-                containers = True
-                inner += item
-        depth += containers
-        if depth > limits.max_depth or members > limits.max_keys:
-            return None
-        level = inner
-    return members
+def _is_shallow(data: bytes, limits: Limits) -> bool:
+    """Whether brackets and colons are so few that the text cannot exceed a limit."""
+    return containers_of(data) <= limits.max_depth and data.count(b":") <= limits.max_keys
 
 
-def _count_colons(data: bytes) -> int:
-    """Quotes with a colon behind: as many as members, or more where texts have some of their own."""
-    if any(blank in data for blank in _BLANKS_BEFORE_COLON):
-        return len(_COLON_AFTER_QUOTE.findall(data))
-    return data.count(b'":')
-
-
-def _count_source_members(data: bytes) -> int:
-    """Members of all objects in the source, which must be JSON: the strings with a colon behind."""
-    colons = _STRING.findall(data)
-    return len(colons) - colons.count(b"")
+def _encoded(value: Any) -> bytes:
+    """The text that the value makes, empty where an integer in it is too large to be written."""
+    try:
+        return _encode(value)
+    except (msgspec.MsgspecError, ValueError, OverflowError, RecursionError):
+        return b""

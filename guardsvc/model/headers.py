@@ -29,8 +29,9 @@ class Headers:
 
     def __init__(self, fields: Iterable[tuple[str, str]] = ()) -> None:
         pairs = list(fields)
-        text = "".join([name for name, _ in pairs])
-        self.size = len(text) + len("".join([value for _, value in pairs]))
+        names, values = zip(*pairs, strict=True) if pairs else ((), ())
+        text = "".join(names)
+        self.size = len(text) + len("".join(values))
         if text.lower() != text:
             pairs = [(name.lower(), value) for name, value in pairs]
         self._values = dict(pairs)

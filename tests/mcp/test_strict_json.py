@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import codecs
+import json
 from collections.abc import Callable
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from guardsvc.mcp.refusal import Refusal
 from guardsvc.mcp.strict_json import Limits, decode, decode_slowly, encode
+from guardsvc.mcp.structure import containers_of, depth_of, members_of, structure_of
 from guardsvc.model import REASONS
 
 Decode = Callable[[bytes, Limits], Any]
@@ -124,10 +128,14 @@ def test_limits_are_inclusive(read: Decode) -> None:
     assert code_of(read, b'{"a":[],"b":[]}      ', limits) == "too_large"
     assert code_of(read, b'{"a":[[]]}', limits) == "too_deep"
     assert code_of(read, b'{"a":1,"b":1,"c":1}', limits) == "too_many_keys"
+    narrow = Limits(max_containers=2, max_depth=3)
+    assert read(b'{"a":["[{"]}', narrow) == {"a": ["[{"]}
+    assert code_of(read, b'{"a":[{}]}', narrow) == "too_many_containers"
+    assert code_of(read, b'{"a":[{"b":[]}]}', narrow) == "too_deep"
 
 
 def test_depth_beyond_the_interpreter_is_still_a_refusal() -> None:
-    limits = Limits(max_depth=1_000_000)
+    limits = Limits(max_depth=1_000_000, max_containers=1_000_000)
     assert code_of(decode, b"[" * 500_000 + b"]" * 500_000, limits) == "too_deep"
 
 
@@ -155,14 +163,18 @@ HOSTILE = [
     ("invalid_json", (b'"' + b"\\" * MIB)[:MIB]),
     ("trailing_data", b'"' * MIB),
     ("duplicate_key", b"{" + b",".join([b'"k":1'] * 100_000) + b"}"),
-    ("duplicate_key", b"[" + b",".join([b'{"k":1,"k":1}'] * 70_000) + b"]"),
+    ("duplicate_key", b"[" + b",".join([b'{"k":1,"k":1}'] * 9_000) + b"]"),
+    ("too_many_containers", b"[" + b",".join([b'{"k":1,"k":1}'] * 70_000) + b"]"),
+    ("too_many_containers", b"[" + b",".join([b'{"a":1}'] * 120_000) + b"]"),
+    ("too_many_containers", b"[" + b",".join([b"[" * 50 + b"]" * 50] * 10_000) + b"]"),
+    ("too_many_containers", b"[" + b'"\\",[],' * 100_000 + b"[]]"),
     ("number_range", b"1" * MIB),
     ("number_range", b"[" + b",".join([b"1" * 4301] * 200) + b"]"),
     ("number_range", b"1e" + b"9" * (MIB - 2)),
     ("not_a_number", b"[" + b",".join([b"NaN"] * 200_000) + b"]"),
     ("lone_surrogate", b"[" + b",".join([rb'"\ud800"'] * 100_000) + b"]"),
     ("trailing_data", b"1" + b" " * (MIB - 2) + b"1"),
-    ("too_many_keys", b"[" + b",".join([b'{"":1}'] * 100_000) + b"]"),
+    ("too_many_keys", b"[" + b",".join([b'{"":1,"a":1}'] * 9_000) + b"]"),
 ]
 
 
@@ -183,7 +195,53 @@ def test_a_hostile_body_is_refused_soon(code: str, data: bytes) -> None:
     ids=lambda value: repr(value)[:30],
 )
 def test_a_laborious_body_is_accepted_soon(data: bytes) -> None:
-    assert encode(decode(data)) is not None
+    assert encode(decode(data, Limits(max_containers=400_000))) is not None
+
+
+BRACKETS_IN_STRINGS = [
+    b'["' + b"[{" * 20_000 + b'"]',
+    b'{"' + b"{[" * 20_000 + b'":"' + b"]}" * 20_000 + b'"}',
+    b"[" + b",".join([rb'"\\","[{\"[{","\u005b{"'] * 9_000) + b"]",
+    b'["' + rb"\"[\\" * 20_000 + b'","' + rb"\\" * 20_000 + b'"]',
+]
+
+
+@pytest.mark.parametrize("read", [decode, decode_slowly])
+@pytest.mark.parametrize("data", BRACKETS_IN_STRINGS, ids=lambda value: repr(value)[:30])
+def test_brackets_in_strings_are_no_containers(read: Decode, data: bytes) -> None:
+    assert read(data, LIMITS) == json.loads(data)
+
+
+def _shaped(value: Any) -> tuple[int, int, int]:
+    """Members, containers and depth of a value, the long way."""
+    if not isinstance(value, dict | list):
+        return 0, 0, 0
+    inside = [_shaped(each) for each in (value.values() if isinstance(value, dict) else value)]
+    members = len(value) if isinstance(value, dict) else 0
+    return (
+        members + sum(each[0] for each in inside),
+        1 + sum(each[1] for each in inside),
+        1 + max((each[2] for each in inside), default=0),
+    )
+
+
+TEXTS = st.text(st.sampled_from('"\\:[]{}, a\n\u00e9\u2028'), max_size=8)
+VALUES = st.recursive(
+    st.none() | st.integers() | TEXTS,
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(TEXTS, inner, max_size=4),
+    max_leaves=20,
+)
+
+
+@given(
+    value=VALUES, indent=st.sampled_from([None, 0, 2]), ascii_only=st.booleans(), colon=st.sampled_from([":", " \t:\n"])
+)
+def test_the_structure_is_that_of_the_value(value: Any, indent: int | None, ascii_only: bool, colon: str) -> None:
+    data = json.dumps(value, indent=indent, ensure_ascii=ascii_only, separators=(",", colon)).encode()
+    structure = structure_of(data)
+    assert (members_of(structure), containers_of(structure), depth_of(structure)) == _shaped(value)
+    assert containers_of(data) >= containers_of(structure)
+    assert decode(data) == value == decode_slowly(data)
 
 
 @pytest.mark.parametrize("value", [float("nan"), {1: 2}, (1, 2), "\ud800", b"x", {"a": {1, 2}}, {"a": [float("inf")]}])
