@@ -1,7 +1,7 @@
 """What ``tool_poisoning`` finds, denies and lets be, and how its settings move the border.
 
-The cases are in ``tests/cases/guards/tool_poisoning``: a hit and a near miss for every rule, attacks in words
-of our own, and harmless texts that sound like attacks.
+The cases are in ``tests/cases/guards/tool_poisoning``: a suite with a hit and a near miss for every rule, attacks in
+words of our own, and harmless texts that sound like attacks.
 """
 
 from __future__ import annotations
@@ -35,11 +35,17 @@ from guardsvc.model import (
 )
 
 CASES = Path(__file__).parents[1] / "cases" / "guards" / "tool_poisoning"
-RULES: dict[str, dict[str, Any]] = yaml.safe_load((CASES / "rules.yaml").read_text())
+MISS = ", near miss"
+SUITE: dict[str, list[Any]] = {
+    case["description"]: case["operation"]["payload"]["tools"]
+    for case in yaml.safe_load((CASES / "rules.yaml").read_text())["cases"]
+}
+RULES = {rule: {"hit": tools, "miss": SUITE[rule + MISS]} for rule, tools in SUITE.items() if rule + MISS in SUITE}
 ATTACKS: dict[str, dict[str, list[str]]] = yaml.safe_load((CASES / "paraphrases.yaml").read_text())
 LOOKALIKES: dict[str, list[str]] = yaml.safe_load((CASES / "lookalikes.yaml").read_text())
 
 FRESH: dict[str, Any] = yaml.safe_load((CASES / "fresh.yaml").read_text())
+OUTSIDERS: dict[str, Any] = yaml.safe_load((CASES / "outsiders.yaml").read_text())
 
 FLOORS = {"tuned": (48, 52), "blind": (32, 44), "opened": (58, 62), "kept": (28, 42)}
 """Attacks that must be denied by default, and in strict mode: what docs/guards/tool_poisoning.md tells, or less."""
@@ -96,7 +102,6 @@ def test_the_page_tells_every_rule() -> None:
 
 def test_every_rule_has_a_hit_and_a_near_miss() -> None:
     assert {rule.id for rule in load_pack().rules} == set(RULES)
-    assert all({"hit", "miss"} == set(case) for case in RULES.values())
 
 
 @pytest.mark.parametrize("rule", RULES)
@@ -131,6 +136,32 @@ def test_harmless_texts_that_sound_like_attacks(text: str) -> None:
 @pytest.mark.parametrize(("part", "most"), [("opened", 1), ("kept", 3)])
 def test_few_harmless_texts_of_the_fresh_set_are_denied(part: str, most: int) -> None:
     assert sum(denies(judge(text)) for text in FRESH["benign"][part]) <= most
+
+
+def outsider(entry: dict[str, str]) -> dict[str, Any]:
+    """The tool of an entry, whose text stands where the entry says."""
+    value: dict[str, Any] = {"type": "string"}
+    tool = {"name": entry["name"], "description": entry["description"], "inputSchema": {"properties": {"value": value}}}
+    match entry.get("where", "description"):
+        case "title":
+            tool["title"] = entry["text"]
+        case "property":
+            value["description"] = entry["text"]
+        case "enum":
+            value["enum"] = [entry["text"], "other"]
+        case "default":
+            value["default"] = entry["text"]
+        case "annotation":
+            tool["annotations"] = {"title": entry["text"]}
+    return tool
+
+
+@pytest.mark.parametrize(("part", "by_default", "strictly", "harmless"), [("opened", 27, 35, 7), ("kept", 24, 33, 5)])
+def test_set_of_outsiders(part: str, by_default: int, strictly: int, harmless: int) -> None:
+    attacks = [outsider(entry) for family in OUTSIDERS["attacks"][part].values() for entry in family]
+    assert sum(denies(judge(tool)) for tool in attacks) >= by_default
+    assert sum(denies(judge(tool, STRICT)) for tool in attacks) >= strictly
+    assert sum(denies(judge(outsider(entry))) for entry in OUTSIDERS["harmless"][part]) <= harmless
 
 
 def test_denial() -> None:
@@ -376,7 +407,7 @@ class TestCache:
         cached = guard()
         tools = [{"name": "add", "description": ATTACK}, {"name": "subtract"}]
         first = judge(tools, cached)
-        assert judge(tools, cached) is first
+        assert judge(tools, cached) == first
         assert judge(tools, guard(cache_entries=0)) == first
 
     def test_pointer_of_a_definition_that_moved(self) -> None:

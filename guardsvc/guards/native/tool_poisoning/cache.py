@@ -52,5 +52,9 @@ class DigestCache(Generic[V]):
         if len(self._values) > self._entries:
             self._values.popitem(last=False)
 
+    def clear(self) -> None:
+        """Keep nothing of what was seen."""
+        self._values.clear()
+
     def __len__(self) -> int:
         return len(self._values)

@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 __all__ = ["Combination", "Weighing"]
 
 
+_ROUNDING = 1e-6
+
+
 class Combination(msgspec.Struct, frozen=True):
     """Signals that must stand together.
 
@@ -109,7 +112,7 @@ class Weighing(msgspec.Struct, frozen=True):
                     break
             else:
                 open_sum -= expected
-            if open_sum < self.sum:
+            if open_sum < self.sum - _ROUNDING:
                 return False
         return True
 

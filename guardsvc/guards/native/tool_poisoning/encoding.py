@@ -6,18 +6,26 @@ import binascii
 import html
 import re
 from base64 import b64decode
-from collections.abc import Iterator
+from itertools import islice
 from urllib.parse import unquote
 
 import re2
 
+from guardsvc.guards.native.matcher import encode
+
 __all__ = ["ESCAPES_IN_JSON", "TOKENS_IN_JSON", "decoded", "has_encoded"]
 
 MAX_PIECES = 32
-"""Pieces of one text that are decoded."""
+"""Pieces of one text and encoding that are read; of Base64 and hex, pieces that decode to text."""
 MAX_LENGTH = 65_536
-"""Characters of one piece that are decoded."""
+"""Characters of one piece that are decoded, except Base64 and hex."""
 
+_RUN = re.compile(r"(?<![A-Za-z0-9+/_-])[A-Za-z0-9+/_-]{24,}+={0,2}+")
+_FEW_RUNS = re2.compile(rb"[A-Za-z0-9+/_-]{24,}={0,2}")
+"""The same, faster in a long text that has few and slower in one that has many."""
+_LONG = 1_024
+_LENGTH_OF_EACH = 512
+"""Characters of a text for each run that are few."""
 _TOKEN = re2.compile(r"[A-Za-z0-9+/]{24,}={0,2}|[A-Za-z0-9_-]{40,}={0,2}")
 TOKENS_IN_JSON = r"[A-Za-z0-9+/]{24}|[A-Za-z0-9_-]{40}"
 """What may be Base64 or hex."""
@@ -37,25 +45,42 @@ _WORD = re.compile(r"[A-Za-z]{2,}+")
 
 def has_encoded(definition: bytes) -> bool:
     """Whether a token of a definition, JSON in UTF-8, decodes to text."""
-    return any(_from_token(match[0].decode("ascii")) for match in _limited(_TOKEN.finditer(definition)))
+    return any(map(_from_token, _tokens(definition.decode("utf-8"))))
 
 
-def decoded(text: str) -> list[str]:
-    """What stands in a text in another encoding, as far as it reads as text."""
-    found = [plain for match in _limited(_TOKEN.finditer(text)) if (plain := _from_token(match[0]))]
-    for pattern, decode in ((_PERCENT, unquote), (_ENTITIES, html.unescape), (_BACKSLASHES, _points), (_PAIRS, _pairs)):
-        found += [
-            plain for match in _limited(pattern.finditer(text)) if _is_text(plain := decode(match[0][:MAX_LENGTH]))
-        ]
-    return found
+def decoded(text: str) -> tuple[list[str], bool]:
+    """What stands in a text in another encoding, as far as it reads as text, and whether that is all of it."""
+    found = list(islice(filter(None, map(_from_token, _tokens(text))), MAX_PIECES + 1))
+    whole = len(found) <= MAX_PIECES
+    del found[MAX_PIECES:]
+    for sign, pattern, decode in _ENCODINGS:
+        if sign in text:
+            pieces = [match[0] for match, _ in zip(pattern.finditer(text), range(MAX_PIECES + 1), strict=False)]
+            whole = whole and len(pieces) <= MAX_PIECES and max(map(len, pieces), default=0) <= MAX_LENGTH
+            found += [plain for piece in pieces[:MAX_PIECES] if _is_text(plain := decode(piece[:MAX_LENGTH]))]
+    return found, whole
 
 
-def _limited(matches: Iterator[re2._Match]) -> Iterator[re2._Match]:
-    return (match for match, _ in zip(matches, range(MAX_PIECES), strict=False))
+def _tokens(text: str) -> list[str]:
+    """What may be Base64 or hex, each once."""
+    tokens: dict[str, None] = {}
+    for run in dict.fromkeys(_runs(text)):
+        if "-" in run or "_" in run:
+            tokens.update((match[0], None) for match in _TOKEN.finditer(run))
+        else:
+            tokens[run] = None
+    return list(tokens)
+
+
+def _runs(text: str) -> list[str]:
+    if len(text) < _LONG:
+        return _RUN.findall(text)
+    most = len(text) // _LENGTH_OF_EACH
+    few = [match[0].decode() for match, _ in zip(_FEW_RUNS.finditer(encode(text)), range(most + 1), strict=False)]
+    return few if len(few) <= most else _RUN.findall(text)
 
 
 def _from_token(token: str) -> str:
-    token = token[:MAX_LENGTH]
     body = token.rstrip("=")
     if _HEX.fullmatch(body) and len(body) % 2 == 0:
         data = bytes.fromhex(body)
@@ -78,12 +103,21 @@ def _points(text: str) -> str:
 
 
 def _pairs(text: str) -> str:
-    return bytes.fromhex(text.replace(":", " ")).decode("latin-1")
+    digits = text.replace(":", "").replace(" ", "")
+    return bytes.fromhex(digits[: len(digits) // 2 * 2]).decode("latin-1")
+
+
+_ENCODINGS = (
+    ("%", _PERCENT, unquote),
+    ("&#", _ENTITIES, html.unescape),
+    ("\\", _BACKSLASHES, _points),
+    ("", _PAIRS, _pairs),
+)
 
 
 def _is_text(plain: str) -> bool:
     """Whether it reads as words: random bytes and identifiers do not."""
     if not plain.replace("\n", " ").replace("\t", " ").isprintable():
         return False
-    letters = sum(map(len, _WORD.findall(plain)))
+    letters = len("".join(_WORD.findall(plain)))
     return letters >= len(plain) // 2

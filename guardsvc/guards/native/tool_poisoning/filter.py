@@ -6,7 +6,6 @@ never seen as for any other, which a lazily built automaton does not.
 
 from __future__ import annotations
 
-import re
 from string import ascii_letters, digits
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -17,7 +16,7 @@ from guardsvc.guards.native.tool_poisoning.combination import Weighing
 from guardsvc.guards.native.tool_poisoning.phrase import frequency
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Sequence
 
     from guardsvc.guards.native.tool_poisoning.combination import Combination
     from guardsvc.guards.native.tool_poisoning.pack import Rule, Signal
@@ -29,8 +28,9 @@ Candidate: TypeAlias = "tuple[Combination | Weighing, Rule]"
 _LETTERS = (ascii_letters + digits).encode()
 _WORDS = bytes(byte if byte in _LETTERS or not byte else ord(" ") for byte in range(256)).lower()
 """Everything but letters and digits becomes a blank, except the byte 0 between two texts."""
-_ESCAPE = re.compile(rb'\\[\\ntr"]')
-_ESCAPED = {b"\\\\": b"\\", rb"\n": b" ", rb"\t": b" ", rb"\r": b" ", b'\\"': b'"'}
+_BACKSLASH = b"\x01"
+"""Stands for an escaped backslash: JSON has no control characters."""
+_ESCAPES = ((rb"\n", b" "), (rb"\t", b" "), (rb"\r", b" "), (rb"\"", b'"'), (_BACKSLASH, b"\\"))
 
 
 class Filter:
@@ -49,6 +49,7 @@ class Filter:
         kept = [signal for signal in signals if signal.bit & used]
         self._rare = _Index((need, signal.bit) for signal in kept for need in signal.needs if not signal.common)
         self._common = _Index((need, signal.bit) for signal in kept for need in signal.needs if signal.common)
+        self._vocabulary = self._rare.vocabulary | self._common.vocabulary
         atoms: dict[str, int] = {}
         for signal in kept:
             for atom in signal.atoms:
@@ -72,9 +73,18 @@ class Filter:
             words = spaced.split()
             yield known | self._rare.signals(words), words
 
-    def common(self, words: list[bytes]) -> int:
+    def common(self, words: Collection[bytes]) -> int:
         """The common signals that a text of these words may have."""
         return self._common.signals(words)
+
+    def known(self, text: bytes) -> tuple[int, frozenset[bytes]]:
+        """Signals that a text may have for its substrings, and those of its words that signals need."""
+        words = self._vocabulary.intersection(text.translate(_WORDS).split())
+        return self._atoms.match(text), words
+
+    def of_words(self, words: frozenset[bytes]) -> int:
+        """The signals that are not common and that a text of these words may have, but for its substrings."""
+        return self._rare.signals(words)
 
     def candidates(self, signals: int) -> list[Candidate]:
         """The combinations that a text with these signals may have, with their rules."""
@@ -104,14 +114,16 @@ def plain_of(definition: bytes) -> bytes:
     """
     definition = definition.replace(b'"required":', b"")
     if b"\\" in definition:
-        definition = _ESCAPE.sub(lambda escape: _ESCAPED[escape[0]], definition)
+        definition = definition.replace(b"\\\\", _BACKSLASH)
+        for escape, plain in _ESCAPES:
+            definition = definition.replace(escape, plain)
     return definition
 
 
 class _Index:
     """Signals by the words without which they cannot be."""
 
-    __slots__ = ("_known", "_vocabulary")
+    __slots__ = ("_known", "vocabulary")
 
     def __init__(self, needs: Iterable[tuple[frozenset[frozenset[str]], int]]) -> None:
         phrases: dict[frozenset[frozenset[str]], int] = {}
@@ -140,14 +152,14 @@ class _Index:
             word.encode(): (alone.get(word, 0), in_sets.get(word, 0), tuple(anchored.get(word, ())))
             for word in {*alone, *in_sets}
         }
-        self._vocabulary = frozenset(self._known)
+        self.vocabulary = frozenset(self._known)
 
-    def signals(self, words: list[bytes]) -> int:
+    def signals(self, words: Collection[bytes]) -> int:
         """The signals that a text of these words may have."""
         found = needs = 0
         known = self._known
         phrases: list[tuple[int, int]] = []
-        for word in self._vocabulary.intersection(words):
+        for word in self.vocabulary.intersection(words):
             alone, needed, anchored = known[word]
             if alone:
                 found |= alone

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from guardsvc.guards.native.lists import indexes_of, refuse_entries
 from guardsvc.guards.native.tool_poisoning.cache import DigestCache
 from guardsvc.guards.native.tool_poisoning.custom import CustomRules, custom_id
 from guardsvc.guards.native.tool_poisoning.judge import RANKS, Judge
@@ -29,6 +30,7 @@ from guardsvc.model import (
     Severity,
     Verdict,
 )
+from guardsvc.state.pins import PinKind
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
@@ -76,15 +78,34 @@ class ToolPoisoning:
         if not tools:
             return ALLOW
         merged = operation.server is None
-        return self._judge_list(tools if type(tools) is list else [tools], merged=merged)
+        verdict = self._judge_list(tools if type(tools) is list else [tools], merged=merged)
+        return self._refuse(operation, verdict) if isinstance(verdict, Deny) else verdict
 
     def reconsider(self, operation: Operation, findings: tuple[Finding, ...]) -> Verdict:
         """What the guard says of the list if these of its findings are all there is."""
-        del operation
         by_tool: dict[str, list[Finding]] = {}
         for finding in findings:
             by_tool.setdefault(finding.where.split("/", 3)[2] if finding.where else MORE, []).append(finding)
-        return self._verdict(findings, sum(map(self._denies, by_tool.values())))
+        verdict = self._verdict(findings, sum(map(self._denies, by_tool.values())))
+        return self._refuse(operation, verdict) if isinstance(verdict, Deny) else verdict
+
+    def _refuse(self, operation: Operation, verdict: Deny) -> Verdict:
+        """The denial, or the list without the tools that it is for, where the settings say so."""
+        by_tool: dict[str, list[Finding]] = {}
+        for finding in verdict.findings:
+            by_tool.setdefault("/".join(finding.where.split("/", 3)[:3]), []).append(finding)
+        whole = MORE in {finding.rule for finding in verdict.findings} or type(operation.payload["tools"]) is not list
+        denying = [found[0] for found in by_tool.values() if self._denies(found)]
+        refused = refuse_entries(
+            operation,
+            PinKind.TOOL,
+            set() if whole else indexes_of(denying, PinKind.TOOL),
+            verdict.findings,
+            on_finding=self._settings.on_finding,
+            code=verdict.code,
+            details=verdict.details,
+        )
+        return verdict if isinstance(refused, Deny) else refused
 
     def _judge_list(self, tools: list[Any], *, merged: bool) -> Verdict:
         selected = self._select(tools)
@@ -131,11 +152,12 @@ class ToolPoisoning:
         if not merged and len(tools) > 1:
             listed = frozenset(_names(tools))
             known = Siblings(listed)
-            names = "\n".join(sorted(listed)).encode("utf-8", "replace")
+            # One digest for all: what is hashed for each tool must not grow with the list.
+            names = hashlib.sha256("\n".join(sorted(listed)).encode("utf-8", "replace")).digest()
         custom = self._custom.possible(tools)
         caching = self._settings.cache_entries > 0
         found: list[tuple[int, tuple[Finding, ...]]] = []
-        looks = self._judge.look(definitions)
+        looks = self._judge.look(tools, definitions)
         for index, (tool, definition, look) in enumerate(zip(tools, definitions, looks, strict=True)):
             if not look and not custom:
                 continue

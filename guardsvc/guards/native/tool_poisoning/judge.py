@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
@@ -15,7 +14,7 @@ from guardsvc.guards.native.tool_poisoning.combination import Weighing
 from guardsvc.guards.native.tool_poisoning.disguise import Trick, reveal
 from guardsvc.guards.native.tool_poisoning.encoding import decoded
 from guardsvc.guards.native.tool_poisoning.filter import Candidate, Filter, plain_of
-from guardsvc.guards.native.tool_poisoning.page import SEPARATED, Page
+from guardsvc.guards.native.tool_poisoning.page import BREAK, SEPARATED, Page
 from guardsvc.guards.native.tool_poisoning.reading import Automata, Reading
 from guardsvc.guards.native.tool_poisoning.shapes import shapes
 from guardsvc.guards.native.tool_poisoning.texts import Place, Text, pointer, texts_of
@@ -31,8 +30,21 @@ if TYPE_CHECKING:
 __all__ = ["RANKS", "Judge", "Look"]
 
 RANKS = {severity: rank for rank, severity in enumerate(Severity)}
-_CONTROL = re.compile(r"\\u(00[0-9a-f]{2})")
+_ON_ONE_LINE = bytes(ord(" ") if byte in b"\0\t\n\v\f\r" else byte for byte in range(256))
 _SEPARATED = bytes(SEPARATED.get(byte, byte) for byte in range(256))
+
+
+class _Hit(msgspec.Struct, frozen=True):
+    severity: Severity
+    text: Text
+    excerpt: str
+
+
+class Unfolded(msgspec.Struct, frozen=True):
+    """The texts of a definition as they may be read, with those that are encoded in them, and the tricks they had."""
+
+    texts: list[Text]
+    hits: dict[str, _Hit]
 
 
 class Look(msgspec.Struct, frozen=True):
@@ -42,6 +54,7 @@ class Look(msgspec.Struct, frozen=True):
         hidden: characters that may hide something.
         encoded: texts in another encoding.
         candidates: combinations that may hold.
+        unfolded: what was read already, of a definition that hides something or has something encoded.
         upper: signals that it may have.
         chained: words joined by other signs than blanks.
     """
@@ -51,18 +64,13 @@ class Look(msgspec.Struct, frozen=True):
     candidates: Sequence[Candidate]
     upper: int = -1
     chained: bool = True
+    unfolded: Unfolded | None = None
 
     def __bool__(self) -> bool:
         return self.hidden or self.encoded or bool(self.candidates)
 
 
 _NOTHING = Look(hidden=False, encoded=False, candidates=())
-
-
-class _Hit(msgspec.Struct, frozen=True):
-    severity: Severity
-    text: Text
-    excerpt: str
 
 
 class Judge:
@@ -103,39 +111,46 @@ class Judge:
         self._order = pack.bits("order", "secrecy", "override")
         self._act = pack.bits("act", "send_weak", "override")
 
-    def look(self, definitions: Sequence[bytes | None]) -> list[Look]:
-        """What to look for in some definitions: a quick look, which for most of them ends the matter.
+    def look(self, tools: Sequence[Any], definitions: Sequence[bytes | None]) -> list[Look]:
+        """What to look for in some tools: a quick look, which for most of them ends the matter.
 
         Each step is done for all of them before the next one, which keeps what it works with in the
         processor's cache.
 
         Args:
-            definitions: JSON in UTF-8, or None where one cannot be written so.
+            tools: their definitions, any JSON values.
+            definitions: the same as JSON in UTF-8, or None where one cannot be written so.
         """
         known = [definition for definition in definitions if definition is not None]
-        plain = plain_of(b"\0".join(known)).split(b"\0")
+        texts = plain_of(b"\0".join(known)).split(b"\0")
         flags = self._shapes.flags(known)
-        texts = (
-            [
-                _bare(text, encoded=encoded) if hidden or encoded else text
-                for text, (hidden, encoded) in zip(plain, flags, strict=True)
-            ]
-            if any(map(any, flags))
-            else plain
-        )
-        found = iter(zip(known, flags, texts, self._filter.rare(texts), strict=True))
-        return [self._all_of_it if definition is None else self._looked(*next(found)) for definition in definitions]
+        unfolded: list[Unfolded | None] = [None] * len(known)
+        if any(map(any, flags)):
+            found_in = (tool for tool, definition in zip(tools, definitions, strict=True) if definition is not None)
+            for index, (tool, (hidden, encoded)) in enumerate(zip(found_in, flags, strict=True)):
+                if hidden or encoded:
+                    read = unfolded[index] = self._unfold(tool, hidden=hidden, encoded=encoded)
+                    texts[index] = BREAK.join(encode(text.content) for text in read.texts).translate(_ON_ONE_LINE)
+        found = map(self._looked, known, unfolded, texts, self._filter.rare(texts))
+        return [self._all_of_it if definition is None else next(found) for definition in definitions]
 
-    def _looked(self, definition: bytes, flags: tuple[bool, bool], text: bytes, rare: tuple[int, list[bytes]]) -> Look:
-        hidden, encoded = flags
+    def _looked(self, definition: bytes, unfolded: Unfolded | None, text: bytes, rare: tuple[int, list[bytes]]) -> Look:
         signals, words = rare
+        hidden = unfolded is not None
         if signals & self._filter.gates:
-            places = self._everywhere if hidden or encoded else self._places_of(definition)
+            places = self._everywhere if hidden else self._places_of(definition)
             candidates, upper = self._narrow(text, places, signals, words)
             if candidates:
                 chained = bool(places & self._in_name)
-                return Look(hidden=hidden, encoded=encoded, candidates=candidates, upper=upper, chained=chained)
-        return Look(hidden=hidden, encoded=encoded, candidates=()) if hidden or encoded else _NOTHING
+                return Look(
+                    hidden=hidden,
+                    encoded=hidden,
+                    candidates=candidates,
+                    upper=upper,
+                    chained=chained,
+                    unfolded=unfolded,
+                )
+        return Look(hidden=True, encoded=True, candidates=(), unfolded=unfolded) if hidden else _NOTHING
 
     def _places_of(self, definition: bytes) -> int:
         """The signals of places that texts of a definition may have."""
@@ -154,6 +169,11 @@ class Judge:
         reading = Reading(self._automata, plain, places)
         gates = rare & self._filter.gates
         found = reading.find(gates)
+        edged = gates & self._automata.edged & ~found
+        if edged:
+            # What stands at a text's edge stands beside a quote in JSON.
+            found |= Reading(self._automata, plain.replace(b'"', b"\n"), 0).find(edged)
+            reading.allow(found & edged)
         if not found:
             return [], 0
         reading.exclude(~(rare | self._filter.common(words) | self._absent))
@@ -170,10 +190,8 @@ class Judge:
             known: the tools of its server, or None where the list does not tell.
             custom: whether a custom pattern may match.
         """
-        hits: dict[str, _Hit] = {}
-        texts: list[Text] = []
-        for text in texts_of(tool):
-            texts += self._forms(text, look, hits)
+        unfolded = look.unfolded or self._unfold(tool, hidden=look.hidden, encoded=look.encoded)
+        texts, hits = unfolded.texts, dict(unfolded.hits)
         if custom or look.hidden or look.encoded:
             for text in texts:
                 for rule in self._custom.match(encode(text.content)):
@@ -183,19 +201,26 @@ class Judge:
             self._look_abroad(texts, known, hits)
         return self._report(hits)
 
-    def _forms(self, text: Text, look: Look, hits: dict[str, _Hit]) -> list[Text]:
-        """The text as it may be read, and what is encoded in it. Disguises become hits on the way."""
-        if look.hidden:
-            content, tricks = reveal(encode(text.content).decode())
-            for trick in tricks:
-                self._note(trick.rule, _Hit(self._severity(trick), text, trick.excerpt), hits)
-            text = msgspec.structs.replace(text, content=content)
-        if not look.encoded:
-            return [text]
-        return [
-            text,
-            *(msgspec.structs.replace(text, content=plain, decoded=True) for plain in decoded(text.content)),
-        ]
+    def _unfold(self, tool: Any, *, hidden: bool, encoded: bool) -> Unfolded:
+        """The texts of a tool. Disguises become hits on the way."""
+        if not hidden and not encoded:
+            return Unfolded([*texts_of(tool)], {})
+        hits: dict[str, _Hit] = {}
+        texts: list[Text] = []
+        for text in texts_of(tool):
+            if hidden:
+                content, tricks = reveal(encode(text.content).decode())
+                for trick in tricks:
+                    self._note(trick.rule, _Hit(self._severity(trick), text, trick.excerpt), hits)
+                if content != text.content:
+                    text = msgspec.structs.replace(text, content=content)  # noqa: PLW2901
+            texts.append(text)
+            if encoded:
+                inner, all_of_it = decoded(text.content)
+                texts += [msgspec.structs.replace(text, content=plain, decoded=True) for plain in inner]
+                if not all_of_it:
+                    self._note("unread_text", _Hit(Severity.MEDIUM, text, text.content), hits)
+        return Unfolded(texts, hits)
 
     def _severity(self, trick: Trick) -> Severity:
         """Blanks and a few spaced letters are strong only where they hide an order."""
@@ -268,14 +293,6 @@ def _drop_if_explained(rule: str, hits: dict[str, _Hit]) -> None:
         if name != rule
     ):
         del hits[rule]
-
-
-def _bare(plain: bytes, *, encoded: bool) -> bytes:
-    """A definition without its disguises, and what is encoded in it."""
-    text, _ = reveal(_CONTROL.sub(lambda match: chr(int(match[1], 16)), plain.decode("utf-8")))
-    if encoded:
-        text = "\n".join((text, *decoded(text)))
-    return encode(text.replace("\0", " "))
 
 
 @lru_cache(maxsize=4)

@@ -23,7 +23,7 @@ from guardsvc.model import Severity
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["SHAPES", "Pack", "Rule", "Signal", "load_pack"]
+__all__ = ["SHAPES", "Pack", "Rule", "Signal", "build_pack", "load_pack"]
 
 
 class Signal(msgspec.Struct, frozen=True):
@@ -114,6 +114,7 @@ SHAPES = (
     Rule("letter_spacing", _HIDDEN, Severity.HIGH, "spells an order letter by letter"),
     Rule("leetspeak", _HIDDEN, Severity.MEDIUM, "spells words of an order with digits for letters"),
     Rule("encoded_text", _HIDDEN, Severity.HIGH, "has an order in Base64, hex, percent, entity or backslash encoding"),
+    Rule("unread_text", _HIDDEN, Severity.MEDIUM, "has more encoded text than is decoded, so that some was not read"),
 )
 """Rules that code looks for: siblings, disguise and encoding. The severity is the highest."""
 
@@ -122,14 +123,25 @@ SHAPES = (
 def load_pack() -> Pack:
     """The pack that is shipped with the package."""
     folder = files(__package__)
-    signals = _signals(yaml.safe_load((folder / "signals.yaml").read_text("utf-8")))
-    document = yaml.safe_load((folder / "rules.yaml").read_text("utf-8"))
+    signals = yaml.safe_load((folder / "signals.yaml").read_text("utf-8"))
+    return build_pack(signals, yaml.safe_load((folder / "rules.yaml").read_text("utf-8")), SHAPES)
+
+
+def build_pack(wording: dict[str, Any], document: dict[str, Any], shapes: tuple[Rule, ...]) -> Pack:
+    """A pack of signals and rules as the YAML files have them.
+
+    Args:
+        wording: macros and signals.
+        document: groups and rules.
+        shapes: rules that code looks for.
+    """
+    signals = _signals(wording)
     names = {signal.name: signal.bit for signal in signals}
     common = sum(signal.bit for signal in signals if signal.common)
     expected = {signal.bit: signal.expected for signal in signals}
     for name, text in document["groups"].items():
         names[name] = _any_of(text, names)
-    return Pack(signals=signals, rules=(*_rules(document["rules"], names, common, expected), *SHAPES), names=names)
+    return Pack(signals=signals, rules=(*_rules(document["rules"], names, common, expected), *shapes), names=names)
 
 
 def _signals(document: dict[str, Any]) -> tuple[Signal, ...]:

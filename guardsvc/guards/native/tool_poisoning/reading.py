@@ -27,13 +27,14 @@ class Automata:
     states that cost.
     """
 
-    __slots__ = ("by_bit", "searched")
+    __slots__ = ("by_bit", "edged", "searched")
 
     def __init__(self, signals: Sequence[Signal]) -> None:
         options = re2.Options()
         options.never_capture = True
         self.by_bit = {signal.bit: re2.compile(signal.pattern, options).search for signal in signals if signal.pattern}
         self.searched = sum(self.by_bit)
+        self.edged = sum(signal.bit for signal in signals if "^" in signal.pattern or "$" in signal.pattern)
 
 
 class Reading:
@@ -81,6 +82,11 @@ class Reading:
                 found |= bit
             signals ^= bit
         return found
+
+    def allow(self, signals: int) -> None:
+        """Take it that the text has these signals, whatever was found before."""
+        self._found |= signals
+        self._missing &= ~signals
 
     def exclude(self, signals: int) -> None:
         """Take it that the text has none of these signals."""

@@ -13,7 +13,10 @@ MAX_LENGTH = 800
 MAX_PIECES = 512
 """Pieces of a text. Those of a longer text are longer, so that the work stays linear with a small factor."""
 
-_END = re.compile(rb"[.!?;](?=[\s\"')\]>}]|$)|\xe3\x80\x82|\xef\xbc[\x81\x9f]|[\n\r]")
+_END = re.compile(
+    rb"[.!?;\n\r\xe3\xef](?:(?<=[\n\r])|(?<=[.!?;])(?=[\s\"')\]>}]|$)|(?<=\xe3)\x80\x82|(?<=\xef)\xbc[\x81\x9f])"
+)
+"""Begins with one class, which makes looking for it fast."""
 
 
 def ends_of(text: bytes) -> list[int]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field as Described
 
@@ -46,6 +46,11 @@ class ToolPoisoningSettings(Settings):
     )
     review_threshold: float = Described(
         default=0.4, ge=0, le=1, description="Score of one tool from which on its findings are reported."
+    )
+    on_finding: Literal["drop_tool", "deny_list"] | None = Described(
+        default=None,
+        description="What becomes of a list with a refused tool: it goes on without the tool, the default for lists "
+        "that several servers fill, or is denied, the default for others.",
     )
     scan_fields: tuple[Field, ...] = Described(
         default=tuple(Field), min_length=1, description="Parts of a definition that are scanned."
