@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections import OrderedDict
 from enum import StrEnum
+from functools import partial
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
@@ -15,6 +16,8 @@ from guardsvc.state.shared import SharedStores
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    Evicted = Callable[[str, str], None]
 
 __all__ = ["SESSION_OWNER", "Ownership", "SessionFact", "SessionNeed", "SessionOwners", "SessionStore"]
 
@@ -32,7 +35,8 @@ class SessionStore(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         url: of Redis, or None for the memory of the process.
         ttl: seconds after its last use at which a session is forgotten.
-        max_sessions: most sessions in memory.
+        max_sessions: most sessions in memory; beyond, of the owner who has most of them the one used longest ago is
+            forgotten.
         max_per_owner: most sessions of one owner in memory; beyond, its own oldest are forgotten.
     """
 
@@ -64,7 +68,8 @@ class Ownership(StrEnum):
     """Whose a session is.
 
     ``own``: the asker's, since just now or before. ``other``: somebody else's. ``unowned``: nobody's, and the
-    asker is not verified. ``full``: nobody's, and there is no room to bind it.
+    asker is not verified. ``full``: nobody's, and there is no room to bind it, since every session is the only one of
+    another owner.
     """
 
     OWN = "own"
@@ -86,10 +91,15 @@ class SessionOwners:
 
     Args:
         clock: seconds that never go back, for sessions in memory.
+        evicted: told of each session in memory that is forgotten before its time: the guard's id, and the bound that
+            left no room, ``max_sessions`` or ``max_per_principal``.
     """
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, clock: Callable[[], float] = time.monotonic, evicted: Evicted = lambda _guard, _bound: None
+    ) -> None:
         self._clock = clock
+        self._evicted = evicted
         self._memory: dict[str, _Memory] = {}
         self._redis = SharedStores(_Redis)
 
@@ -110,7 +120,7 @@ class SessionOwners:
         memory = self._memory.get(space)
         if memory is None:
             self._memory = {other: each for other, each in self._memory.items() if not each.void}
-            memory = self._memory[space] = _Memory(self._clock)
+            memory = self._memory[space] = _Memory(self._clock, partial(self._evicted, request.guard))
         return SessionFact(memory.look(need, bind=bind))
 
     async def close(self) -> None:
@@ -130,10 +140,13 @@ class _Bound:
 class _Memory:
     """The sessions of one guard, those used longest ago first, as are the sessions of each owner."""
 
-    def __init__(self, clock: Callable[[], float]) -> None:
+    def __init__(self, clock: Callable[[], float], evicted: Callable[[str], None]) -> None:
         self._clock = clock
+        self._evicted = evicted
         self._sessions: OrderedDict[str, _Bound] = OrderedDict()
         self._owned: dict[str, OrderedDict[str, None]] = {}
+        self._by_share: dict[int, dict[str, None]] = {}
+        self._most = 0
 
     @property
     def void(self) -> bool:
@@ -167,19 +180,48 @@ class _Memory:
             self._forget(oldest)
         owned = self._owned.get(owner)
         if owned is not None and len(owned) >= need.store.max_per_owner:
-            self._forget(next(iter(owned)))
-        if len(self._sessions) >= need.store.max_sessions:
+            self._evict(next(iter(owned)), now, "max_per_principal")
+        if len(self._sessions) >= need.store.max_sessions and not self._make_room(owner, now):
             return Ownership.FULL
         self._sessions[need.session] = _Bound(owner, now + need.store.ttl)
-        self._owned.setdefault(owner, OrderedDict())[need.session] = None
+        owned = self._owned.setdefault(owner, OrderedDict())
+        owned[need.session] = None
+        self._shares(owner, len(owned) - 1, len(owned))
         return Ownership.OWN
+
+    def _make_room(self, owner: str, now: float) -> bool:
+        """Forget a session of whoever has most, so that who opens many of them crowds out nobody else."""
+        held = len(self._owned.get(owner, ()))
+        if self._most <= 1 and not held:
+            return False
+        crowder = owner if held == self._most else next(iter(self._by_share[self._most]))
+        self._evict(next(iter(self._owned[crowder])), now, "max_sessions")
+        return True
+
+    def _evict(self, session: str, now: float, bound: str) -> None:
+        ended = self._sessions[session].ends <= now
+        self._forget(session)
+        if not ended:
+            self._evicted(bound)
 
     def _forget(self, session: str) -> None:
         owner = self._sessions.pop(session).owner
         owned = self._owned[owner]
         del owned[session]
+        self._shares(owner, len(owned) + 1, len(owned))
         if not owned:
             del self._owned[owner]
+
+    def _shares(self, owner: str, before: int, now: int) -> None:
+        """Note how many sessions an owner has, one more or one less than before."""
+        if before:
+            del self._by_share[before][owner]
+            if not self._by_share[before]:
+                del self._by_share[before]
+        if now:
+            self._by_share.setdefault(now, {})[owner] = None
+        if now > self._most or self._most not in self._by_share:
+            self._most = now
 
 
 class _Redis:

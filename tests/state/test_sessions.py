@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from guardsvc.model import ErrorKind, FactRequest, FactUse, GuardFailure
 from guardsvc.state import SESSION_OWNER, Ownership, SessionNeed, SessionOwners, SessionStore, Sources
@@ -84,6 +87,45 @@ async def test_one_principal_crowds_out_only_itself() -> None:
     assert await ask(owners, "bob", "e0", store=store) is OWN
 
 
+async def test_a_flood_takes_the_room_of_those_who_open_most() -> None:
+    store = SessionStore(ttl=60, max_sessions=12, max_per_owner=8)
+    owners = SessionOwners(Clock())
+    assert await ask(owners, "ann", "a1", store=store) is OWN
+    assert await ask(owners, "ann", "a2", store=store) is OWN
+    for index in range(40):
+        assert await ask(owners, f"eve{index % 3}", f"e{index}", store=store) is OWN
+    assert await ask(owners, "bob", "b", store=store) is OWN
+    assert [await ask(owners, "eve0", name, store=store) for name in ("a1", "a2", "b")] == [OTHER] * 3
+    assert await ask(owners, "ann", "e0", store=store) is OWN, "forgotten"
+    assert await ask(owners, "bob", "e39", store=store) is OTHER
+
+
+@given(st.lists(st.tuples(st.sampled_from("abcd"), st.integers(0, 12), st.integers(0, 40)), max_size=80))
+def test_room_is_shared_out_whatever_comes(asked: list[tuple[str, int, int]]) -> None:
+    clock = Clock()
+    store = SessionStore(ttl=60, max_sessions=6, max_per_owner=4)
+    owners = SessionOwners(clock)
+    look = FactUse.DRY
+
+    async def run() -> None:
+        for owner, session, seconds in asked:
+            clock.now += seconds
+            before = await ask(owners, owner, str(session), use=look, store=store)
+            assert await ask(owners, owner, str(session), store=store) is before
+            bound = [
+                name for name in map(str, range(13)) if await ask(owners, "z", name, use=look, store=store) is OTHER
+            ]
+            held = {
+                who: [name for name in bound if await ask(owners, who, name, use=look, store=store) is OWN]
+                for who in "abcd"
+            }
+            assert session in map(int, held[owner]) or before is not OWN
+            assert sum(map(len, held.values())) == len(bound) <= store.max_sessions
+            assert max(map(len, held.values())) <= store.max_per_owner
+
+    asyncio.run(run())
+
+
 async def test_sessions_beyond_the_bound_are_told_and_those_that_end_make_room() -> None:
     clock = Clock()
     store = SessionStore(ttl=60, max_sessions=2)
@@ -92,6 +134,24 @@ async def test_sessions_beyond_the_bound_are_told_and_those_that_end_make_room()
     assert await ask(owners, "a", "a", store=store) is OWN
     clock.now += 60
     assert await ask(owners, "c", "c", store=store) is OWN
+
+
+async def test_a_session_that_gives_way_before_its_time_is_told() -> None:
+    clock, told = Clock(), []
+    owners = SessionOwners(clock, lambda guard, bound: told.append((guard, bound)))
+    store = SessionStore(ttl=60, max_sessions=3, max_per_owner=2)
+    for number in range(3):
+        await ask(owners, "ann", f"a{number}", store=store)
+    assert told == [("auth", "max_per_principal")]
+    await ask(owners, "bob", "b", store=store)
+    await ask(owners, "cid", "c", store=store, use=FactUse.DRY)
+    assert len(told) == 1, "a look takes nobody's room"
+    await ask(owners, "cid", "c", store=store)
+    assert told[1:] == [("auth", "max_sessions")]
+    clock.now += 61
+    for number in range(3):
+        await ask(owners, "ann", f"late{number}", store=store)
+    assert told[2:] == [("auth", "max_per_principal")], "what has ended gives way untold"
 
 
 async def test_redis_is_shared(redis_server: RedisServer) -> None:

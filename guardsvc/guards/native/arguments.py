@@ -24,27 +24,24 @@ MIN_NAME = 12
 """The same of the name of a member, unless it begins as names with a meaning of their own do (``$where``)."""
 
 _ARGUMENTS = "arguments"
+_OF_INDEX = 10
+"""Characters of a pointer that an index may take."""
 _MEMO = "sent_texts"
 _TELLING = frozenset("$_")
+_WITHOUT_TEXT = frozenset({int, float, bool, type(None)})
 _MEMBERS = {"tools/call": (_ARGUMENTS, "inputResponses"), "prompts/get": (_ARGUMENTS, "inputResponses")}
 """What a method carries for the server's code, where it is not a URI or nothing but answers."""
 _OF_PROTOCOL = "io.modelcontextprotocol/"
 _ANSWERS = (Kind.RESULT, Kind.ERROR)
 
 
-class _Place:
-    """An object or array of the message."""
+class _Place(msgspec.Struct, eq=False, gc=False):
+    """An object or array of the message, and what the schemas say of it where somebody has asked."""
 
-    __slots__ = ("looked_up", "parent", "schemas", "size", "token")
-
-    def __init__(self, parent: _Place | None, token: str | int, schemas: Schemas | None = None) -> None:
-        self.parent = parent
-        self.token = token
-        self.size = len(token) + 1 if isinstance(token, str) else 10
-        if parent is not None:
-            self.size += parent.size
-        self.schemas = schemas
-        self.looked_up: tuple[Mapping[str, Any], ...] | None = None if schemas is None else schemas.root()
+    parent: _Place | None
+    token: str | int
+    schemas: Schemas | None = None
+    looked_up: tuple[Mapping[str, Any], ...] | None = None
 
     def nodes(self) -> tuple[Schemas | None, tuple[Mapping[str, Any], ...]]:
         """The schemas of this place, and what they are looked up in."""
@@ -90,8 +87,15 @@ class Sent(msgspec.Struct, frozen=True, gc=False):
     @property
     def where_size(self) -> int:
         """About how many characters ``where`` has, without making it: names can be as long as the message."""
-        size = len(self._token) + 1 if isinstance(self._token, str) else 10
-        return size if self._place is None else size + self._place.size
+        size = 0
+        place: _Place | None = self._place
+        token = self._token
+        while True:
+            size += len(token) + 1 if isinstance(token, str) else _OF_INDEX
+            if place is None:
+                return size
+            token = place.token
+            place = place.parent
 
     @property
     def where(self) -> str:
@@ -187,7 +191,8 @@ def _roots(operation: Operation, schema: Mapping[str, Any] | None) -> Iterator[_
     for token in _MEMBERS.get(operation.method, ("uri", "inputResponses")):
         if token in payload:
             schemas = Schemas(schema) if schema is not None and token == _ARGUMENTS else None
-            yield payload[token], _Place(None, token, schemas), "" if token == _ARGUMENTS else token, 2
+            place = _Place(None, token, schemas, None if schemas is None else schemas.root())
+            yield payload[token], place, "" if token == _ARGUMENTS else token, 2
 
 
 def _beside(operation: Operation) -> Iterator[_Root]:
@@ -232,31 +237,49 @@ def _values(value: Any, place: _Place | None, name: str, depth: int) -> Iterator
     return iter((Sent(value, name, False, depth - 1, place.parent, place.token),))
 
 
-def _gather(found: list[Sent], value: Any, place: _Place | None, name: str, depth: int) -> None:  # noqa: C901  a call costs more than a step
+def _gather(found: list[Sent], value: Any, place: _Place | None, name: str, depth: int) -> None:  # noqa: C901, PLR0912  a call costs more than a step
     """Add the texts of an object or array; see ``_members``. Places are made for those that have texts."""
     open_ones: list[list[Any]] = []
     token_of_place: Any = None
+    dull: set[str] = set()
     keyed = type(value) is dict
     members: Iterator[tuple[Any, Any]] = iter(value.items()) if keyed else enumerate(value)
     while True:
         for token, member in members:
-            if keyed and (len(token) >= MIN_NAME or (token[:1] in _TELLING and len(token) >= MIN_TEXT)):
-                if place is _LATER:
-                    place = _placed(open_ones, token_of_place)
-                found.append(Sent(token, name, True, depth, place, token))
+            if keyed and token not in dull:
+                if len(token) >= MIN_NAME or (token[:1] in _TELLING and len(token) >= MIN_TEXT):
+                    if place is _LATER:
+                        place = _placed(open_ones, token_of_place)
+                    found.append(Sent(token, name, True, depth, place, token))
+                else:
+                    dull.add(token)
             kind = type(member)
             if kind is str:
                 if len(member) >= MIN_TEXT:
                     if place is _LATER:
                         place = _placed(open_ones, token_of_place)
                     found.append(Sent(member, token if keyed else name, False, depth, place, token))
-            elif (kind is dict or kind is list) and member:
+            elif kind is dict and member:
+                if (
+                    type(next(iter(member.values()))) in _WITHOUT_TEXT
+                    and dull.issuperset(member)
+                    and _WITHOUT_TEXT.issuperset(map(type, member.values()))
+                ):
+                    continue
                 open_ones.append([members, place, name, keyed, token_of_place])
                 place, token_of_place, depth = _LATER, token, depth + 1
                 if keyed:
                     name = token
-                keyed = kind is dict
-                members = iter(member.items()) if keyed else enumerate(member)
+                keyed, members = True, iter(member.items())
+                break
+            elif kind is list and member:
+                if type(member[0]) in _WITHOUT_TEXT and _WITHOUT_TEXT.issuperset(map(type, member)):
+                    continue
+                open_ones.append([members, place, name, keyed, token_of_place])
+                place, token_of_place, depth = _LATER, token, depth + 1
+                if keyed:
+                    name = token
+                keyed, members = False, enumerate(member)
                 break
         else:
             if not open_ones:

@@ -182,7 +182,10 @@ class SessionSettings(Settings):
         default=3600, ge=1, le=2_592_000, description="Seconds after its last use at which a session is forgotten."
     )
     max_sessions: int = Field(
-        default=50_000, ge=1, le=10_000_000, description="Most sessions in memory; further ones are not bound."
+        default=50_000,
+        ge=1,
+        le=10_000_000,
+        description="Most sessions in memory; beyond, the principal who has most of them loses its oldest.",
     )
     max_per_principal: int = Field(
         default=1_000,

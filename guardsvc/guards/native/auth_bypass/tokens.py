@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import re2
@@ -26,6 +27,7 @@ MIN_CREDENTIALS = 12
 """Characters below which credentials could be anything."""
 
 _FIELDS = frozenset({"accesstoken", "authorization", "bearertoken", "idtoken", "oauthtoken", "jwt"})
+_MAX_NAME = 32
 _SEPARATORS = str.maketrans("", "", "-_ ")
 _TOKEN = re.compile(r"(?:[Bb]earer +)?[A-Za-z0-9._~+/|-]{16,}=*")
 _IN_URL = re2.compile(r"(?i)[?&#](?:access_token|id_token|refresh_token|bearer_token)=[a-z0-9._~+/|%-]{12,}")
@@ -57,7 +59,7 @@ def _suspects(operation: Operation, schema: Mapping[str, Any] | None, own: str) 
         text = str(sent.value)
         if own and own in text:
             yield sent, "the request's own credentials"
-        elif _is_token_field(sent, text):
+        elif _is_of_token(sent.name) and _is_token(sent, text):
             yield sent, "a token in a field that the tool does not declare"
         elif not sent.is_key and "=" in text and "_token=" in text.lower():
             urls.append(sent)
@@ -66,8 +68,11 @@ def _suspects(operation: Operation, schema: Mapping[str, Any] | None, own: str) 
         yield from ((sent, "a URL with a token") for sent in urls if _IN_URL.search(sent.value))
 
 
-def _is_token_field(sent: Sent, text: str) -> bool:
-    name = sent.name
-    if sent.is_key or len(name) > 32 or name.lower().translate(_SEPARATORS) not in _FIELDS:  # noqa: PLR2004
-        return False
-    return _TOKEN.fullmatch(text) is not None and sent.schema is None
+@lru_cache(maxsize=4096)
+def _is_of_token(name: str) -> bool:
+    """Whether a field of this name holds a token."""
+    return len(name) <= _MAX_NAME and name.lower().translate(_SEPARATORS) in _FIELDS
+
+
+def _is_token(sent: Sent, text: str) -> bool:
+    return not sent.is_key and _TOKEN.fullmatch(text) is not None and sent.schema is None

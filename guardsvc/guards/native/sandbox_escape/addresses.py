@@ -34,6 +34,8 @@ NAMES = ("localhost", "localh", "metadata", "instance-data", "kubernetes", *REBI
 """What a host may have that is worth being looked at, besides digits."""
 
 _URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]{0,20}):([/\\]{1,8})([^\s\"'<>]{0,2048})")
+_URL_BEGIN = re.compile(r"([A-Za-z][A-Za-z0-9+.-]{0,20}):[/\\]{1,8}")
+_MAX_REST = 2048
 _WITHOUT_SLASHES = re.compile(r"\s*(?:https?|wss?|ftp):(?![/\\])([^\s\"'<>]{1,2048})", re.IGNORECASE)
 _WITHOUT_SCHEME = re.compile(r"\s*[/\\]{2,}([^\s\"'<>]{0,2048})")
 _AUTHORITY_END = re.compile(r"[/?#\\]")
@@ -41,6 +43,7 @@ _LIKE_HOST = re2.compile(rb"[\w-]\.[\w.-]+$|localhost$|^[\d.]+$")
 _EDGE = "".join(char for char in punctuation if char not in "[]:_")
 """What may stand around a host and is none of it."""
 _EMBEDDED = re.compile(r"(?:^|[.-])(\d{1,3})[.-](\d{1,3})[.-](\d{1,3})[.-](\d{1,3})(?:[.-]|$)")
+_BELOW_REBINDING = tuple(f".{name}" for name in REBINDING_NAMES)
 _MAX_HOST = 255
 _SHORTEST_NUMBER = 8
 """Digits from which on a host that is one number may be meant as an address."""
@@ -83,15 +86,15 @@ def hosts_of(text: str, role: Role) -> list[Place]:
 
 
 def _nested(rest: str) -> list[Place]:
-    """The hosts of URLs inside of a URL."""
+    """The hosts of URLs inside of what follows the slashes of a URL."""
     found: list[Place] = []
     for _ in range(MAX_URLS):
-        url = _URL.search(rest)
+        url = _URL_BEGIN.search(rest)
         if url is None:
             break
+        rest = rest[url.end() :][:_MAX_REST]
         if url[1].lower().rpartition("-")[2] in CONNECTING_SCHEMES:
-            found += _of_authority(url[3])
-        rest = url[3]
+            found += _of_authority(rest)
     return found
 
 
@@ -134,7 +137,7 @@ def host_rule(place: Place) -> str | None:
     host = place.host.rstrip(".")
     if host in METADATA_NAMES:
         return "cloud_metadata"
-    if any(host == name or host.endswith(f".{name}") for name in REBINDING_NAMES) or _embeds_internal(host):
+    if f".{host}".endswith(_BELOW_REBINDING) or _embeds_internal(host):
         return "rebinding_name"
     if host in LOOPBACK_NAMES or host.endswith(INTERNAL_SUFFIXES):
         return "internal_name" if place.apart else "internal_address"

@@ -29,6 +29,7 @@ LOOK = 8
 _UNIT = 512
 """Characters of a look that cost about as much as to begin it."""
 
+_NO_RULES: dict[str, str] = {}
 _ADDRESSES = Role.URL | Role.HOST
 _PATH_RULES = frozenset({"system_path", "device_path", "outside_root", "path_traversal", "url_scheme"})
 _HOST_RULES = frozenset({"cloud_metadata", "internal_address", "internal_name", "rebinding_name"})
@@ -64,6 +65,8 @@ class Examiner:
         self._hosts = AllowedHosts(settings.allowed_hosts)
         self._only_hosts = settings.only_allowed_hosts
         self._levels = settings.parent_levels
+        paths = {Role.PATH} if self._roots else set()
+        self._always = frozenset(paths | ({Role.URL, Role.HOST} if self._only_hosts else set()))
 
     def mask(self, role: Role) -> int:
         """The signals that count in a field of this role."""
@@ -71,7 +74,7 @@ class Examiner:
 
     def always(self, role: Role) -> bool:
         """Whether the values of a role must be looked at one by one whatever they are."""
-        return (role is Role.PATH and bool(self._roots)) or (self._only_hosts and role in (Role.URL, Role.HOST))
+        return role in self._always
 
     def signals(self, values: Sequence[str], role_bits: int, wanted: int, budget: int) -> tuple[int, int]:
         """The signals that some of the values may have, decoded or not, and how many escapes were decoded.
@@ -97,19 +100,27 @@ class Examiner:
 
     def rules_of(self, value: str, role: Role, wanted: int, budget: int) -> Examined:
         """The rules that one value breaks."""
-        if len(value) > MAX_DECODED and role & _ADDRESSES:
+        size = len(value)
+        if size > MAX_DECODED and role & _ADDRESSES:
             return self._examined({TOO_MUCH: value})
+        used = escapes(value) if role & LINES else 0
+        signals = self._detector.signals((value,), wanted)
+        if not signals and not used and role not in self._always:
+            return Examined(_NO_RULES, 0, 1 + size // _UNIT)
         found: dict[str, str] = {}
         work = 0
-        if len(value) > MAX_DECODED and role & LINES and is_escaped(value):
-            found[TOO_MUCH] = value
-        used = escapes(value) if role & LINES and len(value) <= MAX_DECODED else 0
+        if size > MAX_DECODED:
+            if used and is_escaped(value):
+                found[TOO_MUCH] = value
+            used = 0
         if used > budget:
             found[TOO_MUCH] = value
             used = 0
         forms = [value, *(decoded_forms(value) if used else ())]
         for form in forms:
-            rules, looks = self._rules_of_form(form, role, wanted)
+            if form is not value:
+                signals = self._detector.signals((form,), wanted)
+            rules, looks = self._rules_of_form(form, role, signals)
             work += (looks * LOOK or 1) * (1 + len(form) // _UNIT)
             for rule in rules:
                 found.setdefault(rule, form)
@@ -120,15 +131,14 @@ class Examiner:
     def _examined(self, found: dict[str, str], used: int = 0, work: int = 0) -> Examined:
         return Examined({rule: form for rule, form in found.items() if rule in self._rules}, used, work)
 
-    def _rules_of_form(self, form: str, role: Role, wanted: int) -> tuple[list[str], int]:
-        """The rules that a form breaks, and how often it was looked at since there might be something."""
-        signals = self._detector.signals((form,), wanted)
+    def _rules_of_form(self, form: str, role: Role, signals: int) -> tuple[list[str], int]:
+        """The rules that a form with these signals breaks, and how often it was looked at for what there might be."""
         rules: dict[str, None] = dict.fromkeys(self._detector.rules_of(signals))
         looks = int(signals != 0)
         if TRAVERSAL in rules and leaves(form, self._levels):
             rules["path_traversal"] = None
         if URL in rules or (self._only_hosts and role in (Role.URL, Role.HOST)):
-            self._judge_hosts(rules, hosts_of(form, role))
+            self._judge_hosts(rules, list(dict.fromkeys(hosts_of(form, role))))
         if role is Role.PATH and self._roots and absolute_path(form) is not None and not self._is_below_root(form):
             rules["outside_root"] = None
         if self._detector.hidden(signals) and not self._detector.commands(signals):

@@ -38,6 +38,7 @@ MAX_DEPTH = 4
 MAX_POINTER = 1024
 """Characters of a pointer up to which it is held against those of the settings."""
 _MAX_NODES = 2000
+_PLAIN, _TEXT = Role.PLAIN, Role.TEXT
 _NESTING = Role.PLAIN | Role.ARGUMENT | Role.COMMAND | Role.URL | Role.PATH | Role.HOST
 _INERT = re.compile(
     r"data:(?:(?:image|audio|video|font)/[A-Za-z0-9_.+-]*|application/(?:pdf|octet-stream|zip))"
@@ -56,8 +57,14 @@ _EXPRESSION = re2.compile(
     options(),
 )
 """A text that is one expression or one path and nothing else, or runs what it fetches, is no prose."""
-_MAY_BE_EXPRESSION = re.compile(r"[})\]>/\\$|]")
+_EXPRESSIVE = frozenset("})]>/\\$|")
 """One of which every such expression has."""
+_MAY_BE_EXPRESSION = re.compile(f"[{re.escape(''.join(sorted(_EXPRESSIVE)))}]")
+_SHORT = 16
+"""Characters below which a set is faster than a pattern."""
+_OF_RESOURCES = ("resources/", "completion/complete")
+"""Methods whose ``uri`` is that of a resource, or a template of some."""
+_TELLING = frozenset("$_")
 _REMARKABLE = frozenset("{[d" + _BLANK)
 _COMBINATORS = ("anyOf", "oneOf", "allOf")
 _DECODER = msgspec.json.Decoder()
@@ -79,34 +86,40 @@ class Fields:
         self._told = {tool: _told(schema) for tool, schema in schemas.items()}
 
     def by_role(self, operation: Operation, tool: Tool | None, values: Iterable[Sent]) -> dict[int, list[Sent]]:
-        """Strings by the role of their field, with where they stand.
+        """Texts of two characters or more by the role of their field, with where they stand.
 
         Under ``KEYS`` are names that may be operators, under ``UNREAD`` a string of JSON that is one too many.
         """
         told = self._told.get(tool, {}) if tool else {}
-        called = operation.subject if operation.subject_kind is SubjectKind.TOOL else None
-        resource = operation.method.startswith("resources/")
+        called = (operation.subject or None) if operation.subject_kind is SubjectKind.TOOL else None
+        resource = operation.method.startswith(_OF_RESOURCES)
         found: dict[int, list[Sent]] = {}
-        name, role, query = None, Role.PLAIN, False
+        name, role, query, plain, prose = None, _PLAIN, False, True, False
         held: list[Sent] = []
         json: list[Sent] = []
+        each = bool(self._pointers) or resource
+        alike = not self._names and not told
         for sent in values:
-            value = sent.value
-            if type(value) is not str or len(value) < 2:  # noqa: PLR2004
-                continue
+            value: str = sent.value  # type: ignore[assignment]
             if sent.is_key:
-                if value[0] in "$_":
+                if value[0] in _TELLING:
                     found.setdefault(KEYS, []).append(sent)
                 continue
-            if sent.name is not name or self._pointers:
+            if sent.name is not name or each:
                 name = sent.name
-                role = _of_resource(value) if resource else self._role(sent, told)
+                if alike and not each:
+                    role = role_of_name(name)
+                else:
+                    role = _of_resource(value) if resource and name == "uri" else self._role(sent, told)
                 held = found.setdefault(role, [])
-                query = role is Role.PLAIN and bool(called) and takes_statements(called, name)
-            if query and is_statement(value):
-                found.setdefault(Role.STATEMENT, []).append(sent)
-            elif value[0] not in _REMARKABLE and role is not Role.TEXT:
+                query = role is _PLAIN and called is not None and takes_statements(called, name)
+                plain, prose = role is not _TEXT and not query, role is _TEXT
+            if value[0] not in _REMARKABLE and (
+                plain or (prose and len(value) < _SHORT and _EXPRESSIVE.isdisjoint(value))
+            ):
                 held.append(sent)
+            elif query and is_statement(value):
+                found.setdefault(Role.STATEMENT, []).append(sent)
             else:
                 _add_remarkable(value, sent, role, found, json)
         if json:
@@ -195,7 +208,7 @@ def _add_remarkable(value: str, sent: Sent, role: Role, found: dict[int, list[Se
     """Add a value to those of its role, unless it is inert; to ``json`` if it may be that, too."""
     if value[:5] == "data:" and _INERT.fullmatch(value) is not None:
         return
-    if role is Role.TEXT and len(value) <= _MAX_EXPRESSION and _is_expression(value):
+    if role is _TEXT and len(value) <= _MAX_EXPRESSION and _is_expression(value):
         found.setdefault(Role.PLAIN, []).append(sent)
     if role & _NESTING and _JSON.match(value) is not None:
         json.append(sent)

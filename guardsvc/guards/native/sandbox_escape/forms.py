@@ -14,7 +14,8 @@ MAX_COMMAND = 32_768
 MAX_ESCAPES = 8192
 """Escapes that are decoded for one message; decoding costs about 0.2 µs each and round."""
 
-_MARKS = ("%", "\\x", "\\u", "\\U", "\\0", "0x2", "0x5", "0X2", "0X5", "&#")
+_MARKS = (("\\", ("\\x", "\\u", "\\U", "\\0")), ("0x", ("0x2", "0x5")), ("0X", ("0X2", "0X5")), ("&", ("&#",)))
+"""How escapes begin, by what all of some have: to look for a single character takes next to no time."""
 _BACKSLASHED = re.compile(r"\\(?:x([0-9a-fA-F]{2})|u\{?([0-9a-fA-F]{4})\}?|U([0-9a-fA-F]{8})|0([0-7]{2}))")
 _PERCENT_U = re.compile(r"%u([0-9a-fA-F]{4})")
 _HEX = re.compile(r"0x(2e|2f|5c)", re.IGNORECASE)
@@ -49,7 +50,10 @@ _BRACES = re.compile(r"\{([A-Za-z./-]{1,40}),([^{}\s]{0,200})\}")
 
 def escapes(text: str) -> int:
     """How many escapes a text may have, at the speed of a search, ``MAX_ESCAPES`` + 1 at most for look-alikes."""
-    number = sum(map(text.count, _MARKS))
+    number = text.count("%")
+    for common, marks in _MARKS:
+        if common in text:
+            number += sum(map(text.count, marks))
     if text.isascii():
         return number
     return number + sum(1 for _ in islice(_LOOKALIKE.finditer(text), MAX_ESCAPES + 1))

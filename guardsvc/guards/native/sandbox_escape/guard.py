@@ -70,7 +70,7 @@ class SandboxEscape:
         if operation.subject_kind is SubjectKind.TOOL and operation.server and operation.subject:
             tool = (operation.server, operation.subject)
         schema = self._schemas.get((operation.server or "", operation.subject or ""))
-        return self._fields.by_role(operation, tool, sent_texts(operation, schema))
+        return self._fields.by_role(operation, tool, sent_texts(operation, schema, beside=True))
 
     def _verdict(self, findings: Collection[Finding]) -> Verdict:
         found = tuple(findings)

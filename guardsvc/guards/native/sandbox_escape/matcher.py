@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import re
-from itertools import chain
 from typing import TYPE_CHECKING
 
 import re2
 
-from guardsvc.guards.native.sandbox_escape.needles import needles_of
+from guardsvc.guards.native.sandbox_escape.needles import MAX_SETS, Texts, Way, ways_of
 from guardsvc.model import ErrorKind, GuardFailure
 
 if TYPE_CHECKING:
@@ -18,6 +17,7 @@ __all__ = ["Matcher", "encode", "options"]
 
 MAX_MEMORY = 16 << 20
 """Bytes that each automaton may grow to. It grows with what it meets and is emptied when full."""
+_MAX_PLANS = 256
 
 
 def options() -> re2.Options:
@@ -38,8 +38,8 @@ class Matcher:
     """Which of some patterns a text has.
 
     The patterns are in several sets, one for each topic: the states of an automaton are products of what its
-    patterns remember, and those of one topic rarely meet those of another. Topics of which a text has no needle are
-    left out.
+    patterns remember, and those of one topic rarely meet those of another. Topics of which a text has the needles of
+    no pattern are left out.
 
     RE2 tells "no memory for the automaton" in the same way as "no match". Each set therefore has one
     pattern more, which is in every text: an answer without it is a failure.
@@ -51,20 +51,14 @@ class Matcher:
         re2.error: a pattern is not one, or too large.
     """
 
-    __slots__ = ("_always", "_needles", "_sets")
+    __slots__ = ("_needles", "_plans", "_sets", "_ways")
 
     def __init__(self, topics: Iterable[Sequence[tuple[str, int]]]) -> None:
         topics = list(topics)
         self._sets = [_compiled(patterns) for patterns in topics]
-        self._always = 0
-        by_needle: dict[str, int] = {}
-        for pattern, bit in chain.from_iterable(topics):
-            needles = needles_of(pattern)
-            if needles is None:
-                self._always |= bit
-            for needle in needles or ():
-                by_needle[needle] = by_needle.get(needle, 0) | bit
-        self._needles = _compiled([(f"(?i){re.escape(needle)}", bits) for needle, bits in by_needle.items()])
+        self._ways = [[(bit, way) for pattern, bit in patterns for way in ways_of(pattern)] for patterns in topics]
+        self._needles = _Needles([way for ways in self._ways for _, way in ways])
+        self._plans: dict[int, list[tuple[int, _Compiled]]] = {}
 
     def match(self, text: bytes, wanted: int) -> int:
         """The bits of all patterns that ``text`` has, of the topics that have ``wanted`` bits.
@@ -72,36 +66,89 @@ class Matcher:
         Raises:
             GuardFailure: an automaton has no memory left, so that nothing can be said.
         """
-        wanted &= self._always | _bits_of(self._needles, text)
+        if not wanted:
+            return 0
+        open_ways = self._needles.ways(text)
         mask = 0
-        for compiled in self._sets:
-            if compiled[2] & wanted:
+        for ways, compiled in self._plans.get(wanted) or self._plan(wanted):
+            if ways & open_ways:
                 mask |= _bits_of(compiled, text)
         return mask
 
+    def _plan(self, wanted: int) -> list[tuple[int, _Compiled]]:
+        """The sets with wanted patterns, each with the ways of these."""
+        plan: list[tuple[int, _Compiled]] = []
+        way = 1
+        for compiled, topic in zip(self._sets, self._ways, strict=True):
+            ways = 0
+            for bit, _ in topic:
+                if bit & wanted:
+                    ways |= way
+                way <<= MAX_SETS
+            if ways:
+                plan.append((ways, compiled))
+        if len(self._plans) >= _MAX_PLANS:
+            self._plans.clear()
+        self._plans[wanted] = plan
+        return plan
 
-_Compiled = tuple[re2.Set, dict[int, int], int]
-"""A set, the bits of each of its patterns, and all of them."""
+
+class _Needles:
+    """Which ways are open to a text: those of which it has a needle of each set.
+
+    Args:
+        ways: all of them; two bits stand for each, by their order, of which the lower one tells.
+    """
+
+    __slots__ = ("_masks", "_search", "_told")
+
+    def __init__(self, ways: Sequence[Way]) -> None:
+        masks: dict[Texts, int] = {}
+        given = 0
+        for number, way in enumerate(ways):
+            for place in range(MAX_SETS):
+                bit = 1 << (MAX_SETS * number + place)
+                if place < len(way):
+                    masks[way[place]] = masks.get(way[place], 0) | bit
+                else:
+                    given |= bit
+        self._told = sum(1 << (MAX_SETS * number) for number in range(len(ways)))
+        patterns = [(f"(?i:{'|'.join(map(re.escape, sorted(needles)))})", mask) for needles, mask in masks.items()]
+        self._search, self._masks = _compiled(patterns, given)
+
+    def ways(self, text: bytes) -> int:
+        """The bits of the ways that are open.
+
+        Raises:
+            GuardFailure: the automaton has no memory left.
+        """
+        found = _bits_of((self._search, self._masks), text)
+        return found & found >> 1 & self._told
 
 
-def _compiled(patterns: Sequence[tuple[str, int]]) -> _Compiled:
+_Compiled = tuple[re2.Set, dict[int, int]]
+"""A set, and the bits of each of its patterns."""
+
+
+def _compiled(patterns: Iterable[tuple[str, int]], given: int = 0) -> _Compiled:
+    """A set of patterns, with bits that every text has."""
     search = re2.Set.SearchSet(options())
     bits = {search.Add(pattern.encode("latin-1")): bit for pattern, bit in patterns}
-    all_bits = 0
-    for bit in bits.values():
-        all_bits |= bit
-    bits[search.Add(b"")] = 0
+    bits[search.Add(rb"\A")] = given
     search.Compile()
-    return search, bits, all_bits
+    return search, bits
 
 
 def _bits_of(compiled: _Compiled, text: bytes) -> int:
-    search, bits, _ = compiled
+    search, bits = compiled
     found = search.Match(text)
     if not found:
-        raise GuardFailure(ErrorKind.OVER_BUDGET, "the automaton of the patterns has no memory left")
+        raise _no_memory()
     mask = 0
-    if len(found) > 1:
-        for index in found:
-            mask |= bits[index]
+    for index in found:
+        mask |= bits[index]
     return mask
+
+
+def _no_memory() -> GuardFailure:
+    return GuardFailure(ErrorKind.OVER_BUDGET, "the automaton of the patterns has no memory left")

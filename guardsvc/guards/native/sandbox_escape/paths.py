@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import re
+from itertools import accumulate
 
 __all__ = ["MAX_PATH", "absolute_path", "leaves", "resolved"]
 
 MAX_PATH = 4096
 """Characters of a path that are resolved; a longer one with parent directories leaves."""
 
+_UP, _DOWN = "ud"
+_LEVELS = {_UP: -1, _DOWN: 1}
 _SEPARATOR = re.compile(r"[/\\]+")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]+")
 _DRIVE = re.compile(r"[A-Za-z]:")
@@ -21,6 +24,7 @@ _TARGET = re.compile(
     re.IGNORECASE,
 )
 """What attackers climb to; a path with parent directories that has it is an attack wherever it starts."""
+_TARGETS = ("etc", "boot.ini", "win.ini", "windows", "winnt", "proc")
 
 
 def leaves(path: str, levels: int) -> bool:
@@ -28,7 +32,8 @@ def leaves(path: str, levels: int) -> bool:
 
     Prose that mentions a parent directory does not; neither does what comes back to where it was.
     """
-    text = _CONTROL.sub("", path[: MAX_PATH + 1]).strip(" \"'`")
+    text = path[: MAX_PATH + 1]
+    text = (text if text.isprintable() else _CONTROL.sub("", text)).strip(" \"'`")
     start = max(text.find(".."), 0) or max(text.find(".?"), 0)
     absolute = text.startswith(("/", "\\")) or _DRIVE.match(text) is not None or text[:5].lower() == "file:"
     if _PROSE.search(text, 0, start) is not None and (not absolute or "/ " in text[:start]):
@@ -38,27 +43,27 @@ def leaves(path: str, levels: int) -> bool:
     lowest, steps = _climbed(text)
     if lowest < -(0 if absolute else levels) or (absolute and steps > 1):
         return True
-    return ".." in text and _TARGET.search(text) is not None
+    lowered = text.casefold()
+    return ".." in text and any(name in lowered for name in _TARGETS) and _TARGET.search(text) is not None
 
 
 def _climbed(text: str) -> tuple[int, int]:
     """The lowest level of a path against its start, and most steps up in a row."""
-    depth = lowest = steps = most = 0
-    for segment in _SEPARATOR.split(text):
-        name = segment.strip()
-        if not name or name == ".":
-            continue
-        if name[0] == "." and (name == ".." or _DOTS.fullmatch(name) is not None):
-            depth -= 1
-            steps += 1
-            most = max(most, steps)
-            lowest = min(lowest, depth)
-        elif (name[0].isalnum() or _NAME.search(name) is not None) and not (
-            name[-1] == ":" and _ROOT.fullmatch(name) is not None
-        ):
-            depth += 1
-            steps = 0
-    return lowest, most
+    segments = text.replace("\\", "/").split("/")
+    steps = {segment: _step(segment.strip()) for segment in set(segments)}
+    way = "".join(map(steps.__getitem__, segments))
+    lowest = min(accumulate(map(_LEVELS.__getitem__, way)), default=0)
+    return min(lowest, 0), max(map(len, way.split(_DOWN)))
+
+
+def _step(name: str) -> str:
+    """Where a part of a path leads: one level down or up, or nowhere."""
+    if not name or name == ".":
+        return ""
+    if name[0] == "." and (name == ".." or _DOTS.fullmatch(name) is not None):
+        return _UP
+    is_name = name[0].isalnum() or _NAME.search(name) is not None
+    return _DOWN if is_name and not (name[-1] == ":" and _ROOT.fullmatch(name) is not None) else ""
 
 
 def absolute_path(text: str) -> str | None:

@@ -65,7 +65,8 @@ _SQL = re2.compile(r"(?i)\bsql\b|\b(?:cypher|sparql|kql|gremlin)\b|\bselect (?:s
 _SHELL = re2.compile(r"(?i)\b(?:shell|bash|terminal) (?:command|line|script)|command(?: line)? to (?:run|execute)")
 _SQL_TOOLS = frozenset(
     """sql mysql mariadb postgres postgresql pg psql sqlite duckdb mssql sqlserver tsql plsql oracle snowflake bigquery
-    redshift athena clickhouse databricks trino presto""".split()  # noqa: SIM905
+    redshift athena clickhouse databricks trino presto
+    db dbs database databases warehouse""".split()  # noqa: SIM905
 )
 _QUERIES = ("query", "queries")
 _BEGIN = re2.compile(
@@ -100,10 +101,12 @@ def role_of_name(name: str) -> Role:
 
 @lru_cache(maxsize=4096)
 def takes_statements(tool: str, name: str) -> bool:
-    """Whether a field holds the query itself, since the tool is named for a database of SQL."""
-    words = {word.lower() for word in _WORD.findall(tool[:_MAX_NAME])}
+    """Whether a field holds the query itself, since the tool is named for a database or for running queries."""
+    words = [word.lower() for word in _WORD.findall(tool[:_MAX_NAME])]
     parts = _WORD.findall(name[:_MAX_NAME])
-    return bool(parts) and parts[-1].lower() in _QUERIES and not words.isdisjoint(_SQL_TOOLS)
+    if not words or not parts or parts[-1].lower() not in _QUERIES:
+        return False
+    return words[-1] in _QUERIES or not _SQL_TOOLS.isdisjoint(words)
 
 
 def is_statement(value: str) -> bool:

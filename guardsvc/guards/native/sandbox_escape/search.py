@@ -30,6 +30,7 @@ _CHARACTERS = 1024
 
 _PARTS = 16
 _EXCERPT = 80
+_LENGTHY = 512
 _SMALL = 8192
 """Characters up to which the values of all roles are first looked at together."""
 _OPERATOR = re.compile(
@@ -39,6 +40,7 @@ _RUNS_CODE = ("$where", "$function", "$accumulator", "$func")
 _QUERY_NAMES = re.compile(
     r"(?i)filter|query|where|match|selector|pipeline|aggregat|criteria|condition|update|project|search|find|stage|expr|mongo"
 )
+_ROLES: dict[int, Role] = {int(role): role for role in Role}
 _LONG = Role.TEXT | Role.CODE | Role.TEMPLATE
 
 
@@ -66,7 +68,7 @@ class Search:
                 return
             if (rule := self._key_rule(sent)) is not None:
                 self._add(rule, str(sent.value), sent)
-        given = [(Role(role), held) for role, held in values.items() if role > KEYS and held]
+        given = [(_ROLES[role], held) for role, held in values.items() if role > KEYS and held]
         self._more = [held for _, held in given]
         wanted = {role: self._examiner.mask(role) for role, _ in given}
         short = [(role, held) for role, held in given if not role & _LONG]
@@ -98,10 +100,12 @@ class Search:
             if len(part) == 1:
                 self._one(part[0], role, hoped)
                 continue
-            found, used = self._examiner.signals([str(sent.value) for sent in part], role, hoped, self._escapes)
+            texts = [str(sent.value) for sent in part]
+            found, used = self._examiner.signals(texts, role, hoped, self._escapes)
             self._escapes -= used
             if found or self._examiner.always(role):
-                size = -(-len(part) // _PARTS)
+                # Of long ones, each by itself takes no longer than all of them together.
+                size = -(-len(part) // _PARTS) if sum(map(len, texts)) < _LENGTHY * len(part) else 1
                 pending += [(part[start : start + size], found) for start in range(0, len(part), size)][::-1]
 
     def _one(self, sent: Sent, role: Role, wanted: int) -> None:

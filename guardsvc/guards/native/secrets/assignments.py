@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+import re2
 
 from guardsvc.guards.native.secrets.patterns import VALUE, patterns
-from guardsvc.guards.native.secrets.plausible import Allowed, is_random, is_weak_password
-from guardsvc.guards.native.secrets.scanner import SEPARATOR, Hit
+from guardsvc.guards.native.secrets.plausible import MIN_RANDOM, Allowed, is_random, is_weak_password
+from guardsvc.guards.native.secrets.scanner import SEPARATOR, TOO_MANY, Budget, Hit
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -16,8 +18,6 @@ if TYPE_CHECKING:
 __all__ = ["Assignments", "is_secret_name"]
 
 MAX_NAME = 64
-MIN_LOOKED_AT = 50
-BYTES_PER_ASSIGNMENT = 2_048
 
 _NAME = re.compile(
     r"(?:^|_)(?:passwords?|passwd|pwd|passphrase|secrets?|credentials?|token|bearer|jwt|authorization"
@@ -31,8 +31,11 @@ _CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 
 _TOKEN = re.compile(rb"%s{1,256}" % VALUE)
 _STRING_VALUE = re.compile(rb"[^;\"'\s\x00]{1,128}")
-_SERVER = re.compile(
-    rb"(?i)(?:^|[;\"'\s])\s{0,4}(?:server|host|data source|address|addr|network address|accountname|endpoint)\s{0,4}="
+_LEAST = 6
+"""Characters of a password that ``Patterns.password`` matches."""
+_SERVER = re2.compile(
+    rb"(?i)(?:^|[;\"'\s\x00])\s{0,4}"
+    rb"(?:server|host|data source|address|addr|network address|accountname|endpoint)\s{0,4}="
 )
 REACH = 512
 """Bytes around a password in which the rest of its connection string is looked for."""
@@ -58,26 +61,36 @@ class Assignments:
 
     def __init__(self, allowed: Allowed) -> None:
         self._allowed = allowed
-        self._pattern = patterns().assigned
+        self._patterns = patterns()
 
     def is_secret(self, value: bytes) -> bool:
         """Whether the value of a field that is named for a credential is one."""
         return is_random(value) and value not in self._allowed
 
     def scan(self, text: bytes) -> Iterator[Hit]:
-        """Credentials that text assigns to names, as far as a message of this length is looked at."""
-        position = 0
-        for _ in range(MIN_LOOKED_AT + len(text) // BYTES_PER_ASSIGNMENT):
-            found = self._pattern.search(text, position)
-            if found is None:
+        """Credentials that text assigns to names, and a finding of their number where there are too many to look at."""
+        budget = Budget(len(text))
+        spans: set[int] = set()
+        for found in _all(self._patterns.assigned, text):
+            if not budget.spend():
+                yield _too_many(found)
                 return
-            position = found.end()
-            # Seven bytes at least are behind the operator, of which six are the value's first.
-            start = position - 6
-            hit = self._assigned(text, start) or self._connection(text, found.start(), start)
+            hit = self._assigned(text, found.end() - MIN_RANDOM)
+            if hit is not None:
+                spans.add(hit.start)
+                yield hit
+        if _SERVER.search(text) is None:
+            return
+        for found in _all(self._patterns.password, text):
+            start = found.end() - _LEAST
+            if start in spans:
+                continue
+            if not budget.spend():
+                yield _too_many(found)
+                return
+            hit = self._connection(text, found.start(), start)
             if hit is not None:
                 yield hit
-                position = max(position, hit.end)
 
     def _assigned(self, text: bytes, start: int) -> Hit | None:
         value = _TOKEN.match(text, start)
@@ -87,8 +100,6 @@ class Assignments:
 
     def _connection(self, text: bytes, name: int, start: int) -> Hit | None:
         """A password of a connection string such as ``Server=db;User Id=app;Password=...;``."""
-        if text[name : name + 1].lower() != b"p" or text[start - 1 : start] != b"=":
-            return None
         begin = text.rfind(SEPARATOR, max(0, name - REACH), name) + 1 or max(0, name - REACH)
         end = text.find(SEPARATOR, start, start + REACH)
         around = text[begin : start + REACH if end < 0 else end]
@@ -98,3 +109,15 @@ class Assignments:
         if is_weak_password(b"", value[0]) or value[0] in self._allowed:
             return None
         return Hit("connection_string", start, value.end(), True, f"{value.end() - start} characters")
+
+
+def _all(pattern: Any, text: bytes) -> Iterator[Any]:
+    """Every match, each from the end of the one before."""
+    position = 0
+    while (found := pattern.search(text, position)) is not None:
+        position = found.end()
+        yield found
+
+
+def _too_many(found: Any) -> Hit:
+    return Hit(TOO_MANY, found.start(), found.end(), plain=False, excerpt="")

@@ -14,6 +14,7 @@ import re2
 from guardsvc.guards.native.matcher import Matcher
 from guardsvc.guards.native.secrets.formats import FORMATS, Format
 from guardsvc.guards.native.secrets.keys import KEY_BEGINNINGS
+from guardsvc.guards.native.secrets.plausible import MIN_RANDOM
 
 __all__ = ["ASSIGNED", "ENCODED", "PLAIN", "VALUE", "Needle", "Patterns", "patterns"]
 
@@ -34,8 +35,9 @@ _URL = rb"://[^\s/@:\x00]*:[^\s/@\x00]+@"
 _AZURE = rb"[0-9]Q~"
 _ASSIGNMENT = (
     rb"(?i)(?:passw(?:or)?d|passphrase|pwd|secret|token|api[_-]?key|access[_-]?key|private[_-]?key|credentials?)"
-    rb"[\"'`]?[ \t]{0,3}(?::=|=>|=|:)[ \t]{0,3}[\"'`]?%s{6}" % VALUE
+    rb"[\"'`]?[ \t]{0,3}(?::=|=>|=|:)[ \t]{0,3}[\"'`]?" + VALUE
 )
+_PASSWORD = rb"(?i)(?:passw(?:or)?d|passphrase|pwd|private[_-]?key)[\"'`]?[ \t]{0,3}:?=%s{6}" % VALUE
 _BASE64 = re.compile(rb"[A-Za-z0-9+/_-]*")
 _HEX = re.compile(rb"(?:[0-9A-Fa-f]{2})*")
 _URL_ALPHABET = bytes.maketrans(b"-_", b"+/")
@@ -76,7 +78,8 @@ class Patterns(msgspec.Struct, frozen=True):
         plain: where something may begin.
         encoded: where the beginning of something may be encoded.
         needles: what ``encoded`` matches.
-        assigned: a name, an operator and the first six bytes of a value.
+        assigned: a name, an operator and the first ``MIN_RANDOM`` bytes of a value.
+        password: a name for a password, an equals sign and the first six bytes of a value.
         any: which of these a text has.
     """
 
@@ -85,6 +88,7 @@ class Patterns(msgspec.Struct, frozen=True):
     encoded: Any
     needles: dict[bytes, Needle]
     assigned: Any
+    password: Any
     any: Matcher
 
 
@@ -109,8 +113,9 @@ def patterns() -> Patterns:
         re2.compile(plain, options),
         re2.compile(encoded, options),
         needles,
-        re2.compile(_ASSIGNMENT, options),
-        Matcher([(plain.decode(), PLAIN), (encoded.decode(), ENCODED), (_ASSIGNMENT.decode(), ASSIGNED)]),
+        re2.compile(_ASSIGNMENT + b"{%d}" % MIN_RANDOM, options),
+        re2.compile(_PASSWORD, options),
+        Matcher([(plain.decode(), PLAIN), (encoded.decode(), ENCODED), (f"{_ASSIGNMENT.decode()}{{6}}", ASSIGNED)]),
     )
     # Automata grow with what they meet, which takes longer than to run them: let them grow before anybody waits.
     usual = base64.b64encode(random.Random(0).randbytes(WARMING))  # noqa: S311  not a secret
