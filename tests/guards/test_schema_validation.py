@@ -235,9 +235,9 @@ def test_a_dynamic_reference_is_followed_and_its_faults_count_as_not_all() -> No
     ids=["size", "depth", "patterns", "patterns of names", "large pattern", "look-around", "back reference"],
 )
 def test_a_schema_out_of_bounds_is_a_problem(schema: Any, said: str) -> None:
-    started = time.perf_counter()
+    started = time.process_time()
     assert said in problem(schema)
-    assert time.perf_counter() - started < LONG
+    assert time.process_time() - started < LONG
 
 
 def doubling(keyword: str, depth: int) -> dict[str, Any]:
@@ -265,9 +265,9 @@ def unevaluated(depth: int) -> dict[str, Any]:
     ids=["allOf", "anyOf", "oneOf", "unevaluated", "chain", "enum"],
 )
 def test_a_schema_that_takes_too_much_work_is_a_problem(schema: Any) -> None:
-    started = time.perf_counter()
+    started = time.process_time()
     assert "steps for one value" in problem(schema, max_schema_bytes=1_048_576)
-    assert time.perf_counter() - started < LONG
+    assert time.process_time() - started < LONG
 
 
 @pytest.mark.parametrize(
@@ -306,9 +306,9 @@ def test_references_that_go_round_end(schema: Any) -> None:
 )
 def test_a_hostile_call_is_refused_in_bounded_time(schema: Any, arguments: Any) -> None:
     asked = guard(schema)
-    started = time.perf_counter()
+    started = time.process_time()
     answer = asked.evaluate(call(arguments), {})
-    assert time.perf_counter() - started < LONG
+    assert time.process_time() - started < LONG
     assert isinstance(answer, Deny)
     assert len(answer.findings) <= 9
 

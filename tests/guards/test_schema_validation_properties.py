@@ -7,7 +7,7 @@ from typing import Any
 from unittest.mock import patch
 
 import jsonschema  # type: ignore[import-untyped]
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from guardsvc.guards.native.schema_validation import SchemaValidationSettings
@@ -80,6 +80,8 @@ NEW = st.fixed_dictionaries(
         "unevaluatedProperties": SCHEMAS | st.booleans(),
     },
 )
+LARGE = settings(max_examples=settings().max_examples // 3)
+"""Schemas take longer to draw than to judge."""
 TOOLS = st.builds(lambda old, new: {**old, **new, "properties": {**old.get("properties", {}), "a": new}}, SCHEMAS, NEW)
 
 
@@ -109,6 +111,7 @@ def tells(fault: Fault, error: jsonschema.ValidationError) -> bool:
     return f"{at}/".startswith(f"{fault.pointer}/") and fault.keyword in map(str, error.absolute_schema_path)
 
 
+@LARGE
 @given(TOOLS, ARGUMENTS)
 def test_it_accepts_what_jsonschema_accepts(schema: dict[str, Any], arguments: dict[str, Any]) -> None:
     assert check(schema).accepts(arguments) is oracle(schema).is_valid(arguments)
@@ -120,6 +123,7 @@ def test_it_does_so_in_every_dialect(dialect: str, schema: dict[str, Any], argum
     assert check(stated).accepts(arguments) is oracle(stated).is_valid(arguments)
 
 
+@LARGE
 @given(TOOLS, ARGUMENTS)
 @example({"properties": {"a": {"type": "string"}}, "unevaluatedProperties": False}, {"a": 1, "b": 2})
 def test_what_it_names_is_what_jsonschema_names(schema: dict[str, Any], arguments: dict[str, Any]) -> None:
@@ -135,6 +139,7 @@ def test_what_it_names_is_what_jsonschema_names(schema: dict[str, Any], argument
     assert [error for error in errors if not any(tells(fault, error) for fault in faults)] == []
 
 
+@LARGE
 @given(TOOLS, ARGUMENTS)
 def test_denying_extra_properties_refuses_more_and_allowing_them_less(
     schema: dict[str, Any], arguments: dict[str, Any]
@@ -144,6 +149,7 @@ def test_denying_extra_properties_refuses_more_and_allowing_them_less(
         assert accepted == sorted(accepted)
 
 
+@LARGE
 @given(TOOLS, ARGUMENTS)
 def test_what_came_over_the_wire_is_judged_as_what_is_in_memory(
     schema: dict[str, Any], arguments: dict[str, Any]

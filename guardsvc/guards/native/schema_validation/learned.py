@@ -27,22 +27,23 @@ class LearnedChecks:
 
     def __init__(self, settings: SchemaValidationSettings) -> None:
         self._settings = settings
-        self._made: OrderedDict[str, ArgumentCheck | None] = OrderedDict()
+        self._made: OrderedDict[tuple[str, str], ArgumentCheck | None] = OrderedDict()
 
-    def checks(self, definitions: Mapping[str, bytes]) -> list[ArgumentCheck]:
-        """The checks of definitions, by digest; one whose schema cannot be used has none."""
-        found = (self._check(digest, data) for digest, data in definitions.items())
+    def checks(self, definitions: Mapping[str, bytes], member: str = "inputSchema") -> list[ArgumentCheck]:
+        """The checks of a member of definitions, by digest; one whose schema cannot be used has none."""
+        found = (self._check(digest, data, member) for digest, data in definitions.items())
         return [check for check in found if check is not None]
 
-    def _check(self, digest: str, data: bytes) -> ArgumentCheck | None:
-        if digest in self._made:
-            self._made.move_to_end(digest)
-            return self._made[digest]
+    def _check(self, digest: str, data: bytes, member: str) -> ArgumentCheck | None:
+        key = digest, member
+        if key in self._made:
+            self._made.move_to_end(key)
+            return self._made[key]
         try:
-            made = ArgumentCheck(json.loads(data).get("inputSchema", {}), self._settings)
+            made = ArgumentCheck(json.loads(data).get(member, {}), self._settings)
         except SchemaError:
             made = None
-        self._made[digest] = made
+        self._made[key] = made
         if len(self._made) > MAX_CHECKS:
             self._made.popitem(last=False)
         return made

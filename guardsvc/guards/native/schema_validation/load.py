@@ -24,7 +24,6 @@ _MAX_CHAIN = 256
 _UNKNOWN = 256
 _CHARACTERS_PER_STEP = 8
 _EACH = 10
-_COUNTED = frozenset({dict, list, str})
 _REPEATING = frozenset({"contains", "uniqueItems"})
 _UNEVALUATED = frozenset({"unevaluatedProperties", "unevaluatedItems"})
 
@@ -99,18 +98,19 @@ def is_larger(value: Any, most: int) -> bool:
 def size_of(value: Any, most: int) -> int:
     """How many values there are in one, long texts counting for several; counting ends above ``most``."""
     size = 1
-    pending = [value]
+    pending: list[Any] = [[value]]
     while pending and size <= most:
-        item = pending.pop()
-        kind = type(item)
-        if kind is dict:
-            size += len(item) + sum(map(len, item)) // _CHARACTERS_PER_STEP
-            pending += item.values()
-        elif kind is list:
-            size += len(item)
-            pending += [inner for inner in item if type(inner) in _COUNTED]
-        elif kind is str:
-            size += len(item) // _CHARACTERS_PER_STEP
+        inside = pending.pop()
+        if type(inside) is dict:
+            size += sum(map(len, inside)) // _CHARACTERS_PER_STEP
+            inside = list(inside.values())
+        for item in inside:
+            kind = type(item)
+            if kind is str:
+                size += len(item) // _CHARACTERS_PER_STEP
+            elif (kind is dict or kind is list) and item:
+                size += len(item)
+                pending.append(item)
     return size
 
 

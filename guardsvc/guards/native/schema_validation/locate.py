@@ -133,6 +133,9 @@ class _Walk:
     def _referred(self, part: _Part, value: Any, at: str) -> Iterator[Fault]:
         references = self._check.references
         for keyword, target in references.targets(part.schema):
+            if target is False:
+                yield Fault(at, keyword)
+                continue
             path = references.paths.get(id(target))
             self.complete = self.complete and keyword == "$ref" and path is not None
             if path is not None:
