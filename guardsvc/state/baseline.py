@@ -11,7 +11,7 @@ from guardsvc.state.definitions import canonical
 from guardsvc.state.pins import Pin, PinKind, PinState, Place, shape_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import AsyncIterator, Iterable, Mapping
 
     from guardsvc.state.tables import Tables
 
@@ -39,14 +39,21 @@ class Baseline:
         self._tables = tables
         self._space = space_of(guard, shadow=shadow)
 
-    async def pins(self) -> dict[Key, Pin]:
-        """All pins, in order."""
+    async def places(self) -> AsyncIterator[tuple[Place, list[Pin]]]:
+        """The pins of one place after the other."""
+        async for place, values in self._values():
+            yield place, [decode_pin(value) for value in values.values()]
+
+    async def _values(self) -> AsyncIterator[tuple[Place, dict[str, bytes]]]:
         prefix = f"{self._space}/pins/"
-        found: dict[Key, Pin] = {}
         for scope in await self._tables.scopes(prefix, SECONDS):
             tenant, _, server = scope.removeprefix(prefix).partition("/")
-            place = Place(unquote(tenant), unquote(server))
-            values = await self._tables.read(scope, None, SECONDS)
+            yield Place(unquote(tenant), unquote(server)), await self._tables.read(scope, None, SECONDS)
+
+    async def pins(self) -> dict[Key, Pin]:
+        """All pins, in order."""
+        found: dict[Key, Pin] = {}
+        async for place, values in self._values():
             for field, value in sorted(values.items()):
                 kind, _, name = field.partition(":")
                 found[place, PinKind(kind), name] = decode_pin(value)

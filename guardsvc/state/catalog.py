@@ -20,9 +20,11 @@ from guardsvc.state.catalog_needs import (
     ListFact,
     ListNeed,
     SchemaNeed,
+    SeveralNeed,
     Turn,
 )
 from guardsvc.state.open_tables import open_tables
+from guardsvc.state.pin_memo import PinMemo
 from guardsvc.state.pins import Pin, Place
 
 if TYPE_CHECKING:
@@ -60,6 +62,7 @@ class Catalogs:
         self._clock = clock
         self._tables: dict[str | None, Tables] = {}
         self._pinned_by: dict[str, tuple[Tables, str]] = {}
+        self._memos: dict[str | None, PinMemo] = {}
 
     async def fetch(self, request: FactRequest) -> Any:
         """Answer a need: of a list, of a call, or to remember something.
@@ -74,16 +77,21 @@ class Catalogs:
             return await self._schemas(need, request)
         tables, space = self._open(need.store), space_of(request.guard, shadow=request.use is FactUse.SHADOW)
         self._pinned_by[request.guard] = (tables, space)
-        view = _View(tables, space, request)
+        view = _View(tables, space, request, self._memo(need.store))
+        if isinstance(need, SeveralNeed):
+            return tuple([await self._answer(view, each, request.use) for each in need.needs])
+        return await self._answer(view, need, request.use)
+
+    async def _answer(self, view: _View, need: Any, use: FactUse) -> Any:
         match need:
             case ListNeed():
                 return await view.list(need)
             case CallNeed():
                 return await view.call(need)
             case AskedNeed():
-                return None if request.use is FactUse.DRY else await view.asked(need)
+                return None if use is FactUse.DRY else await view.asked(need)
             case LearnNeed():
-                return None if request.use is FactUse.DRY else await view.learn(need)
+                return None if use is FactUse.DRY else await view.learn(need)
         raise TypeError(f"{type(need).__name__} is no need of a catalog")
 
     async def _schemas(self, need: SchemaNeed, request: FactRequest) -> dict[str, bytes]:
@@ -93,14 +101,26 @@ class Catalogs:
                 ErrorKind.STATE_UNAVAILABLE,
                 f"guard {need.pinned_by} has not been asked before; it must stand in front of {request.guard}",
             )
-        return await _View(*known, request).schemas(need)
+        return await _View(*known, request, PinMemo(self._clock)).schemas(need)
+
+    def _memo(self, store: CatalogStore) -> PinMemo:
+        """What lists were held against a moment ago."""
+        memo = self._memos.get(store.url)
+        if memo is None:
+            memo = self._memos[store.url] = PinMemo(self._clock)
+        return memo
 
     async def close(self) -> None:
         """End all connections; what is only in memory is forgotten."""
+        self._memos.clear()
         tables, self._tables = self._tables, {}
         self._pinned_by.clear()
         for each in tables.values():
             await each.close()
+
+    def tables_of(self, store: CatalogStore) -> Tables:
+        """The tables of a store, opened where they are not yet."""
+        return self._open(store)
 
     def _open(self, store: CatalogStore) -> Tables:
         tables = self._tables.get(store.url)
@@ -133,22 +153,34 @@ def decode_pin(value: bytes) -> Pin:
 class _View:
     """What one request sees."""
 
-    def __init__(self, tables: Tables, space: str, request: FactRequest) -> None:
+    def __init__(self, tables: Tables, space: str, request: FactRequest, memo: PinMemo) -> None:
         self._tables = tables
+        self._memo = memo
         self._space = space
         self._seconds = request.seconds
 
     async def list(self, need: ListNeed) -> ListFact:
         """The pins of a place and kind, and the definitions that changes are weighed against."""
-        found = await self._tables.read(self._scope("pins", need.place), None, self._seconds)
+        scope = self._scope("pins", need.place)
+        if (known := self._memo.pins_of(scope, need)) is not None:
+            return ListFact(pins=known, asked=need.entries, server=need.place.server, settled=True)
+        found = await self._tables.read(scope, None, self._seconds)
         prefix = f"{need.kind}:"
         pins = {
             field.removeprefix(prefix): decode_pin(value) for field, value in found.items() if field.startswith(prefix)
         }
-        before, complete = await self._pages_before(need.turn) if _asks_for_more(need, pins) else ((), False)
+        self._memo.keep(scope, need.kind, pins)
+        before, complete = await self._pages_before(need.turn)
         wanted = {pin.first for entry in need.entries if (pin := pins.get(entry.name)) and pin.digest != entry.digest}
         definitions = await self._definitions(need.place, wanted) if wanted else {}
-        return ListFact(pins=pins, definitions=definitions, before=before, complete=complete)
+        return ListFact(
+            pins=pins,
+            definitions=definitions,
+            before=before,
+            complete=complete,
+            asked=need.entries,
+            server=need.place.server,
+        )
 
     async def call(self, need: CallNeed) -> CallFact:
         """The pins that a name has at each server."""
@@ -178,6 +210,7 @@ class _View:
     async def learn(self, need: LearnNeed) -> None:
         """Pin what is new, mark what has changed, and keep what the next page needs."""
         scope = self._scope("pins", need.place)
+        self._memo.forget(scope)
         await self._keep_definitions(need)
         if need.new:
             await self._tables.add(scope, encode_pins(need.kind, need.new), self._seconds)
@@ -186,6 +219,7 @@ class _View:
         if need.turn is not None and need.turn.next is not None:
             kept = _pin_encoder.encode(need.pages)
             if len(kept) <= MAX_CHAIN:
+                self._memo.expect(need.turn.list)
                 where = self._turn("pages", need.turn, need.turn.next)
                 await self._tables.write(where, {"pages": kept}, self._seconds, TURN_TTL)
         if need.dropped:
@@ -214,14 +248,8 @@ class _View:
         return scope_of(self._space, what, place)
 
     def _turn(self, what: str, turn: Turn, key: str) -> str:
-        return f"{self._space}/{what}/{turn.list}/{key}"
-
-
-def _asks_for_more(need: ListNeed, pins: Mapping[str, Pin]) -> bool:
-    """Whether it matters which page it is: another one follows, or something is not pinned."""
-    return need.turn is not None and (
-        need.turn.next is not None or any(entry.name not in pins for entry in need.entries)
-    )
+        part = f"/{quote(turn.part, safe='')}" if turn.part and what == "pages" else ""
+        return f"{self._space}/{what}/{turn.list}/{key}{part}"
 
 
 def encode_pins(kind: PinKind, pins: Mapping[str, Pin]) -> dict[str, bytes]:

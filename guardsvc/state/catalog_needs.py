@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import msgspec
 
@@ -18,6 +19,7 @@ __all__ = [
     "ListNeed",
     "Listed",
     "SchemaNeed",
+    "SeveralNeed",
     "Turn",
 ]
 
@@ -39,11 +41,13 @@ class Turn(msgspec.Struct, frozen=True, kw_only=True):
         list: digest of caller, server and what it lists.
         id: digest of the JSON-RPC id of the request.
         next: digest of the cursor of the next page, None where there is none.
+        part: the server whose entries of a merged list are meant, empty where the list is of one.
     """
 
     list: str
     id: str
     next: str | None = None
+    part: str = ""
 
 
 class Listed(msgspec.Struct, frozen=True, array_like=True):
@@ -86,12 +90,18 @@ class ListFact(msgspec.Struct, frozen=True, kw_only=True):
         definitions: canonical JSON of what changed entries are weighed against, by digest.
         before: what the pages before this one had.
         complete: whether ``before`` goes back to the first page.
+        asked: the entries that it was asked for.
+        server: whose catalog it is.
+        settled: whether the list shows what is pinned and nothing else, and is not to be continued.
     """
 
     pins: Mapping[str, Pin] = {}
     definitions: Mapping[str, bytes] = {}
     before: tuple[Listed, ...] = ()
     complete: bool = False
+    asked: tuple[Entry, ...] = ()
+    server: str = ""
+    settled: bool = False
 
 
 class CallNeed(msgspec.Struct, frozen=True, kw_only=True):
@@ -144,3 +154,10 @@ class SchemaNeed(msgspec.Struct, frozen=True, kw_only=True):
     places: tuple[Place, ...]
     kind: PinKind
     name: str
+
+
+class SeveralNeed(msgspec.Struct, frozen=True, kw_only=True):
+    """Needs of the same store, one for each server of a merged list. The fact is a tuple of theirs."""
+
+    store: CatalogStore
+    needs: tuple[Any, ...]

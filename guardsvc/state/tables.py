@@ -5,13 +5,18 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Protocol
 
+from guardsvc.model import ErrorKind, GuardFailure
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
-__all__ = ["MemoryTables", "Tables"]
+__all__ = ["MAX_BYTES", "MemoryTables", "Tables"]
 
 MAX_SCOPES = 4096
 """Scopes in memory; those that were written longest ago are dropped."""
+MAX_BYTES = 64 << 20
+"""Bytes of names and values in memory. Scopes that end anyway make room; beyond that nothing new is taken, since to
+forget what is pinned would be to trust whatever comes next."""
 
 
 class Tables(Protocol):
@@ -40,10 +45,11 @@ class Tables(Protocol):
 
 
 class _Scope:
-    __slots__ = ("ends", "values")
+    __slots__ = ("ends", "size", "values")
 
     def __init__(self) -> None:
         self.ends: float | None = None
+        self.size = 0
         self.values: dict[str, bytes] = {}
 
 
@@ -52,10 +58,13 @@ class MemoryTables:
 
     Args:
         clock: seconds that never go back.
+        max_bytes: bytes of names and values it holds at most.
     """
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, clock: Callable[[], float] = time.monotonic, max_bytes: int = MAX_BYTES) -> None:
         self._clock = clock
+        self._max_bytes = max_bytes
+        self._bytes = 0
         self._scopes: dict[str, _Scope] = {}
 
     async def read(self, scope: str, fields: Iterable[str] | None, seconds: float) -> dict[str, bytes]:
@@ -72,14 +81,14 @@ class MemoryTables:
         """See ``Tables``."""
         del seconds
         made = self._make(scope)
-        made.values.update(values)
+        self._set(scope, made, values)
         made.ends = None if ttl is None else self._clock() + ttl
 
     async def add(self, scope: str, values: Mapping[str, bytes], seconds: float) -> None:
         """See ``Tables``."""
         del seconds
         made = self._make(scope)
-        made.values = {**values, **made.values}
+        self._set(scope, made, {field: value for field, value in values.items() if field not in made.values})
 
     async def drop(self, scope: str, fields: Iterable[str], seconds: float) -> None:
         """See ``Tables``."""
@@ -88,9 +97,11 @@ class MemoryTables:
         if found is None:
             return
         for field in fields:
-            found.values.pop(field, None)
+            value = found.values.pop(field, None)
+            if value is not None:
+                self._resize(found, -len(field) - len(value))
         if not found.values:
-            del self._scopes[scope]
+            self._remove(scope)
 
     async def scopes(self, prefix: str, seconds: float) -> list[str]:
         """See ``Tables``."""
@@ -100,11 +111,12 @@ class MemoryTables:
     async def close(self) -> None:
         """Forget everything."""
         self._scopes.clear()
+        self._bytes = 0
 
     def _find(self, scope: str) -> _Scope | None:
         found = self._scopes.get(scope)
         if found is not None and found.ends is not None and found.ends <= self._clock():
-            del self._scopes[scope]
+            self._remove(scope)
             return None
         return found
 
@@ -112,7 +124,32 @@ class MemoryTables:
         made = self._find(scope) or _Scope()
         self._scopes.pop(scope, None)
         while len(self._scopes) >= MAX_SCOPES:
-            passing = (name for name, each in self._scopes.items() if each.ends is not None)
-            del self._scopes[next(passing, next(iter(self._scopes)))]
+            self._remove(self._passing() or next(iter(self._scopes)))
         self._scopes[scope] = made
         return made
+
+    def _set(self, name: str, scope: _Scope, values: Mapping[str, bytes]) -> None:
+        before = scope.values
+        grows = sum(
+            len(value) - len(before[field]) if field in before else len(field) + len(value)
+            for field, value in values.items()
+        )
+        while self._bytes + grows > self._max_bytes and (passing := self._passing(scope)) is not None:
+            self._remove(passing)
+        if grows > 0 and self._bytes + grows > self._max_bytes:
+            if not before:
+                self._remove(name)
+            raise GuardFailure(ErrorKind.STATE_UNAVAILABLE, f"memory: more than {self._max_bytes} bytes are kept")
+        scope.values.update(values)
+        self._resize(scope, grows)
+
+    def _passing(self, but: _Scope | None = None) -> str | None:
+        """The scope that was written longest ago among those that end anyway."""
+        return next((name for name, each in self._scopes.items() if each.ends is not None and each is not but), None)
+
+    def _remove(self, scope: str) -> None:
+        self._bytes -= self._scopes.pop(scope).size
+
+    def _resize(self, scope: _Scope, more: int) -> None:
+        scope.size += more
+        self._bytes += more

@@ -141,3 +141,23 @@ async def test_a_redis_that_is_gone_is_a_failure_of_state(redis_server: RedisSer
 def test_urls_that_cannot_be(url: str) -> None:
     with pytest.raises(UrlError):
         check_tables_url(url)
+
+
+async def test_memory_takes_nothing_new_once_it_is_full_and_forgets_nothing_that_is_pinned() -> None:
+    tables = MemoryTables(lambda: 0.0, max_bytes=100)
+    await tables.write("pins", {"a": b"x" * 59}, 1)
+    await tables.write("page-1", {"b": b"x" * 19}, 1, ttl=10)
+    await tables.write("page-2", {"c": b"x" * 29}, 1, ttl=10)
+    assert await tables.scopes("", 1) == ["page-2", "pins"]
+    for add in (tables.write, tables.add):
+        with pytest.raises(GuardFailure) as error:
+            await add("more", {"d": b"x" * 60}, 1)
+        assert error.value.kind is ErrorKind.STATE_UNAVAILABLE
+    assert await tables.scopes("", 1) == ["pins"]
+    with pytest.raises(GuardFailure):
+        await tables.write("pins", {"a": b"y" * 100}, 1)
+    assert await tables.read("pins", None, 1) == {"a": b"x" * 59}
+    await tables.write("pins", {"a": b"y" * 99}, 1)
+    await tables.drop("pins", ["a"], 1)
+    await tables.add("more", {"d": b"x" * 99}, 1)
+    assert await tables.scopes("", 1) == ["more"]

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 RECOVERS_WITHIN = 20.0
-LEEWAY = 2.0
+LEEWAY = 10.0
 """Seconds by which a busy machine may be late."""
 
 

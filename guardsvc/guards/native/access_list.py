@@ -7,7 +7,17 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import msgspec
 from pydantic import Field
 
+from guardsvc.guards.native.lists import (
+    LIST_PHASES,
+    Prefixes,
+    entries_of,
+    listing_kinds,
+    member_of,
+    private,
+    without,
+)
 from guardsvc.model import (
+    ALLOW,
     Allow,
     Deny,
     Direction,
@@ -16,7 +26,10 @@ from guardsvc.model import (
     Globs,
     GuardContext,
     GuardType,
+    Kind,
+    Modify,
     Operation,
+    Phase,
     Settings,
     SettingsError,
     Severity,
@@ -24,6 +37,7 @@ from guardsvc.model import (
     Verdict,
     reason_for,
 )
+from guardsvc.state.pins import PinKind
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -50,6 +64,15 @@ METHOD_GROUPS = {
     ),
     "@list": ("tools/list", "prompts/list", "resources/list", "resources/templates/list"),
 }
+_CALLS = {
+    PinKind.TOOL: ("tools/call", Phase.TOOL_INVOKE),
+    PinKind.PROMPT: ("prompts/get", Phase.PROMPT_GET),
+    PinKind.RESOURCE: ("resources/read", Phase.RESOURCE_READ),
+    PinKind.TEMPLATE: ("resources/read", Phase.RESOURCE_READ),
+}
+"""What an entry of a list is for, by its kind."""
+_MAX_TOLD = 64
+"""Entries taken out of one list that findings tell of."""
 
 
 class Rule(Settings):
@@ -98,6 +121,11 @@ class AccessListSettings(Settings):
         default="deny", description="`deny` refuses every operation for a server the policy does not declare."
     )
     rules: tuple[Rule, ...] = Field(default=(), description="The rules; the first that matches decides.")
+    filter_lists: bool = Field(
+        default=True,
+        description="Take out of lists what the caller may not call, get or read. A gateway protocol that cannot "
+        "carry a changed list denies it.",
+    )
 
 
 class AccessList:
@@ -108,17 +136,70 @@ class AccessList:
         self._rules = tuple(_compile(rule, index, context) for index, rule in enumerate(settings.rules))
         self._default = _verdict(settings.default, "default")
         self._unknown = _denial("unknown_server", "unknown_server")
+        self._prefixes = Prefixes(context)
+        self._filters = settings.filter_lists and (
+            settings.default == "deny" or self._deny_unknown or any(rule.action == "deny" for rule in settings.rules)
+        )
+        self._per_caller = any(
+            rule.tenants is not None or rule.principals is not None or rule.verified is not None
+            for rule in settings.rules
+        )
 
     def evaluate(self, operation: Operation, facts: Facts) -> Verdict:
-        """The verdict of the first rule that matches."""
+        """The verdict of the first rule that matches; of a list that no rule refuses, what the caller may use of it."""
         del facts
+        if operation.direction is Direction.RESPONSE and operation.phase in LIST_PHASES:
+            verdict = self._ruled(operation, None)
+            if isinstance(verdict, Deny):
+                return verdict
+            return self._filtered(operation) if self._filters else ALLOW
+        return self._judged(operation, operation.subject_kind)
+
+    def _judged(self, operation: Operation, kind: SubjectKind | None) -> Verdict:
         if self._deny_unknown and not operation.servers:
             return self._unknown
-        kind = operation.subject_kind
+        return self._ruled(operation, kind) or self._default
+
+    def _ruled(self, operation: Operation, kind: SubjectKind | None) -> Verdict | None:
         for rule in self._rules:
             if rule.matches(operation, kind):
                 return rule.verdict
-        return self._default
+        return None
+
+    def _filtered(self, operation: Operation) -> Verdict:
+        """The list as the caller may see it: without what would be refused.
+
+        Where it depends on the caller it is a private one, whether or not anything was taken out of this one.
+        """
+        payload = operation.payload
+        findings: list[Finding] = []
+        for kind in listing_kinds(operation):
+            hidden = self._hidden(operation, kind)
+            if hidden:
+                member = member_of(kind)[0]
+                payload = without(payload, member, hidden)
+                for index, rule in list(hidden.items())[: _MAX_TOLD - len(findings)]:
+                    findings.append(Finding(rule=rule, severity=Severity.INFO, where=f"/{member}/{index}"))
+            elif self._per_caller:
+                payload = private(payload)
+        return ALLOW if payload is operation.payload else Modify(payload=payload, findings=tuple(findings))
+
+    def _hidden(self, operation: Operation, kind: PinKind) -> dict[int, str]:
+        """Rules that refuse a call of an entry, by its index. What has no name cannot be called."""
+        method, phase = _CALLS[kind]
+        subject = SubjectKind(kind) if kind is not PinKind.TEMPLATE else SubjectKind.RESOURCE
+        call = msgspec.structs.replace(
+            operation, direction=Direction.REQUEST, phase=phase, kind=Kind.REQUEST, method=method, payload=None
+        )
+        hidden: dict[int, str] = {}
+        for entry in entries_of(operation, kind, self._prefixes):
+            if entry.name is None:
+                continue
+            of_entry = msgspec.structs.replace(call, server=entry.server, servers=entry.servers, subject=entry.name)
+            verdict = self._judged(of_entry, subject)
+            if isinstance(verdict, Deny):
+                hidden[entry.index] = verdict.findings[0].rule
+        return hidden
 
 
 class _CompiledRule(msgspec.Struct, frozen=True, kw_only=True):
@@ -226,7 +307,8 @@ ACCESS_LIST = GuardType(
     name="access_list",
     settings=AccessListSettings,
     build=AccessList,
+    runs_on=frozenset({Direction.REQUEST, *LIST_PHASES}),
     suppressible=False,
     rules=_rule_ids,
-    summary="Allows or denies by tenant, principal, server, method, tool, resource and prompt.",
+    summary="Allows or denies by tenant, principal, server, method, tool, resource and prompt, and filters lists.",
 )

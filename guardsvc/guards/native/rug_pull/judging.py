@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from guardsvc.guards.native.rug_pull.listing import Item, member_of
+from guardsvc.guards.native.rug_pull.listing import Item, definition_of
 from guardsvc.guards.native.rug_pull.weighing import Scales
 from guardsvc.model import Finding, Severity
 from guardsvc.state.definitions import canonical
@@ -126,11 +126,6 @@ class Judging:
         risk = self._scales.weigh(json.loads(before), definition)
         risky = risk.sum >= self._settings.risk_threshold
         return Judgement(item, "risky_change" if risky else "harmless_change", pin, risk.told), cost
-
-
-def definition_of(item: Item, kind: PinKind, payload: Any) -> Any:
-    """The definition of an entry as the payload has it."""
-    return payload["instructions"] if kind is PinKind.SERVER else payload[member_of(kind)[0]][item.index]
 
 
 def pin_of(locked: Locked, place: Place, kind: PinKind, name: str, pins: Mapping[str, Pin]) -> Pin | None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from guardsvc.guards.native.rug_pull.judging import REFUSED, definition_of
-from guardsvc.guards.native.rug_pull.listing import member_of, turn_of
+from guardsvc.guards.native.lists import member_of
+from guardsvc.guards.native.rug_pull.judging import REFUSED
+from guardsvc.guards.native.rug_pull.listing import definition_of, turn_of
 from guardsvc.model import Severity
 from guardsvc.state.catalog_needs import CatalogStore, LearnNeed, Listed, ListFact
 from guardsvc.state.definitions import canonical
@@ -49,30 +50,37 @@ class Learner:
         kind: PinKind,
         items: Sequence[Item],
         judgements: Mapping[int, Judgement],
-        forwarded: frozenset[tuple[str, str]],
+        *,
+        forwarded: frozenset[tuple[str, str]] | None,
+        beside: Sequence[Item] = (),
     ) -> LearnNeed | None:
         """What to remember of a list; None where nothing is new.
 
         Args:
             decision: about the list.
-            fact: what was known of it.
+            fact: what was known of it, which says whose entries they are.
             kind: what it lists.
-            items: its entries.
+            items: the entries.
             judgements: by index, of those that the guard noticed something about.
-            forwarded: names and digests of what the client is shown.
+            forwarded: names and digests of what the client is shown, None where the list is refused.
+            beside: entries that another guard had taken out of the list.
         """
         operation = decision.operation
-        if operation.server is None:
-            return None
         doubtful = _doubtful(decision, kind, self._guard)
-        lesson = _Lesson(kind, operation.payload, accepts=self._settings.update_baseline_on_allow)
+        refused = doubtful is not None and forwarded is None
+        accepts = self._settings.update_baseline_on_allow
+        lesson = _Lesson(kind, operation.payload, accepts=accepts, refused=refused)
         for item in items:
-            doubted = doubtful is None or item.entry.name in doubtful
-            shown = (item.entry.name, item.entry.digest) in forwarded
+            doubted = doubtful is None or _shown_name(item, kind, operation.payload) in doubtful
+            shown = forwarded is not None and (item.entry.name, item.entry.digest) in forwarded
             judgement = judgements.get(item.index)
             lesson.take(item, judgement, fact.pins.get(item.entry.name), shown=shown, doubted=doubted)
-        turn = turn_of(operation, kind)
-        complete = (fact.complete or kind is PinKind.SERVER) and bool(forwarded)
+        for item in beside:
+            pin = fact.pins.get(item.entry.name)
+            if pin is not None and doubtful and _shown_name(item, kind, operation.payload) in doubtful:
+                lesson.take_beside(item, pin)
+        turn = turn_of(operation, kind, fact.server)
+        complete = (fact.complete or kind is PinKind.SERVER) and forwarded is not None
         goes_on = complete and turn.next is not None
         if complete and not goes_on:
             lesson.pin(fact.before, self._settings.max_entries - len(fact.pins))
@@ -80,7 +88,7 @@ class Learner:
             return None
         return LearnNeed(
             store=self._store,
-            place=place_of(operation.caller, operation.server),
+            place=place_of(operation.caller, fact.server),
             kind=kind,
             new=lesson.new,
             replaced=lesson.replaced,
@@ -101,8 +109,9 @@ class _Lesson:
         definitions: canonical JSON of what they stand for, by digest.
     """
 
-    def __init__(self, kind: PinKind, payload: object, *, accepts: bool) -> None:
+    def __init__(self, kind: PinKind, payload: object, *, accepts: bool, refused: bool) -> None:
         self._kind = kind
+        self._refused = refused
         self._payload = payload
         self._accepts = accepts
         self._left: set[str] = set()
@@ -128,10 +137,15 @@ class _Lesson:
             if held.changed and shown:
                 self.replaced[item.entry.name] = msgspec.structs.replace(held, changed="")
                 self._left.add(held.changed)
-        elif judgement.rule in REFUSED:
+        elif judgement.rule in REFUSED or (doubted and not shown and self._refused):
             self._mark(item, held)
         elif shown and not doubted and self._accepts:
             self._accept(item, held)
+
+    def take_beside(self, item: Item, pin: Pin) -> None:
+        """Mark what another guard took out for what it found in it, where it is not what was trusted."""
+        if pin.digest != item.entry.digest:
+            self._mark(item, pin)
 
     def pin(self, before: Iterable[Listed], room: int) -> None:
         """Pin what is new on this page and those before, unless a name stands for two things."""
@@ -210,6 +224,13 @@ def _doubtful(decision: Decision, kind: PinKind, guard: str) -> set[str] | None:
         elif finding.severity not in _MILD:
             return None
     return names
+
+
+def _shown_name(item: Item, kind: PinKind, payload: Any) -> Any:
+    if kind is PinKind.SERVER:
+        return item.entry.name
+    member, field = member_of(kind)
+    return payload[member][item.index][field]
 
 
 def _name_at(payload: object, kind: PinKind, where: str) -> str | None:

@@ -8,33 +8,29 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from guardsvc.guards.native.lists import entries_of, member_of
 from guardsvc.guards.native.tool_poisoning.cache import DigestCache
-from guardsvc.model import Kind, Phase
+from guardsvc.model import Kind
 from guardsvc.state.catalog_needs import Turn
 from guardsvc.state.pins import INSTRUCTIONS, Entry, PinKind, entry_of
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from guardsvc.guards.native.lists import Prefixes
     from guardsvc.model import Operation
 
 __all__ = [
     "Item",
     "Listing",
+    "Part",
     "asked_kind",
     "called",
     "cursor_of",
-    "listing_kind",
-    "member_of",
+    "definition_of",
     "turn_of",
 ]
 
-_LISTS = {
-    Phase.TOOLS_LIST: (("tools", "name", PinKind.TOOL),),
-    Phase.PROMPTS_LIST: (("prompts", "name", PinKind.PROMPT),),
-    Phase.RESOURCES_LIST: (
-        ("resources", "uri", PinKind.RESOURCE),
-        ("resourceTemplates", "uriTemplate", PinKind.TEMPLATE),
-    ),
-}
 _METHODS = {
     "tools/list": PinKind.TOOL,
     "prompts/list": PinKind.PROMPT,
@@ -47,6 +43,9 @@ _CALLS = {
     "resources/read": PinKind.RESOURCE,
 }
 _CACHED = 256
+_RECENT = 64
+"""Lists that are kept as they are, the last one of each server and kind, since to compare is less than to digest."""
+_MAX_RECENT = 131_072
 _encode = msgspec.json.Encoder().encode
 
 
@@ -64,55 +63,90 @@ class Item(msgspec.Struct, frozen=True):
     index: int
 
 
+class Part(msgspec.Struct, frozen=True):
+    """The entries of a list that are of one server."""
+
+    server: str
+    items: tuple[Item, ...]
+    entries: tuple[Entry, ...] = ()
+
+    @classmethod
+    def of(cls, server: str, items: Iterable[Item]) -> Part:
+        """The part of these items."""
+        items = tuple(items)
+        return cls(server, items, tuple([item.entry for item in items]))
+
+
 class Listing:
-    """Reads lists, and remembers what it read under keyed digests."""
+    """Reads lists, and remembers what it read under keyed digests.
 
-    def __init__(self) -> None:
-        self._seen = DigestCache[tuple[Item, ...]](_CACHED, b"rug_pull")
-        self._last: tuple[Any, PinKind, tuple[Item, ...]] = (None, PinKind.TOOL, ())
+    Args:
+        prefixes: of the policy's servers.
+    """
 
-    def items(self, kind: PinKind, payload: Any) -> tuple[Item, ...]:
-        """The entries that have a name; what has none cannot be called."""
-        last, of_kind, items = self._last
-        if last is not payload or of_kind is not kind:
-            items = self._read(kind, payload)
-            self._last = (payload, kind, items)
-        return items
+    def __init__(self, prefixes: Prefixes) -> None:
+        self._prefixes = prefixes
+        self._seen = DigestCache[tuple[Part, ...]](_CACHED, b"rug_pull")
+        self._recent: dict[tuple[PinKind, tuple[str, ...]], tuple[bytes, tuple[Part, ...]]] = {}
+        self._last: tuple[Any, PinKind, tuple[str, ...], tuple[Part, ...]] = (None, PinKind.TOOL, (), ())
 
-    def _read(self, kind: PinKind, payload: Any) -> tuple[Item, ...]:
+    def parts(self, kind: PinKind, operation: Operation, payload: Any) -> tuple[Part, ...]:
+        """The entries that have a name, by server; what has none, or is of nobody knows whom, cannot be called.
+
+        Args:
+            kind: what is listed.
+            operation: the list.
+            payload: its payload, or what became of it.
+        """
+        last, of_kind, servers, parts = self._last
+        if last is not payload or of_kind is not kind or servers != operation.servers:
+            parts = self._read(kind, operation, payload)
+            self._last = (payload, kind, operation.servers, parts)
+        return parts
+
+    def _read(self, kind: PinKind, operation: Operation, payload: Any) -> tuple[Part, ...]:
         if kind is PinKind.SERVER:
             text = payload.get("instructions")
-            return () if text is None else (Item(entry_of(INSTRUCTIONS, text)[0], "/instructions", 0),)
-        member, field = member_of(kind)
+            if operation.server is None:
+                return ()
+            items = () if text is None else (Item(entry_of(INSTRUCTIONS, text)[0], "/instructions", 0),)
+            return (Part.of(operation.server, items),)
+        member = member_of(kind)[0]
         listed = payload.get(member)
         if type(listed) is not list or not listed:
-            return ()
-        digest = self._seen.digest(_encode(listed), kind.encode())
-        items = self._seen.get(digest)
-        if items is None:
-            items = tuple(
-                Item(entry_of(value[field], value)[0], f"/{member}/{index}", index)
-                for index, value in enumerate(listed)
-                if type(value) is dict and type(value.get(field)) is str
-            )
-            self._seen.put(digest, items)
-        return items
+            return tuple(Part(server, ()) for server in operation.servers)
+        data = _encode(listed)
+        recent = self._recent.get((kind, operation.servers))
+        if recent is not None and recent[0] == data:
+            return recent[1]
+        digest = self._seen.digest(data, "\n".join((kind, *operation.servers)).encode("utf-8", "replace"))
+        parts = self._seen.get(digest)
+        if parts is None:
+            operation = msgspec.structs.replace(operation, payload=payload)
+            of_server: dict[str, list[Item]] = {server: [] for server in operation.servers}
+            for entry in entries_of(operation, kind, self._prefixes):
+                if entry.name is not None and entry.server is not None:
+                    item = Item(entry_of(entry.name, entry.own(kind))[0], f"/{member}/{entry.index}", entry.index)
+                    of_server.setdefault(entry.server, []).append(item)
+            parts = tuple(Part.of(server, items) for server, items in of_server.items())
+            self._seen.put(digest, parts)
+        if len(data) <= _MAX_RECENT:
+            if len(self._recent) >= _RECENT:
+                del self._recent[next(iter(self._recent))]
+            self._recent[kind, operation.servers] = data, parts
+        return parts
 
 
-def member_of(kind: PinKind) -> tuple[str, str]:
-    """The member of a list's payload, and the member of an entry that names it."""
-    return next((member, field) for rows in _LISTS.values() for member, field, of_kind in rows if of_kind is kind)
+def definition_of(item: Item, kind: PinKind, payload: Any) -> Any:
+    """The definition of an entry as its server has it, without a gateway's prefix."""
+    if kind is PinKind.SERVER:
+        return payload["instructions"]
+    member, field = member_of(kind)
+    return _named(payload[member][item.index], field, item.entry.name)
 
 
-def listing_kind(operation: Operation) -> PinKind | None:
-    """What a server's answer lists; None where it is no list."""
-    payload = operation.payload
-    if operation.kind is not Kind.RESULT or type(payload) is not dict:
-        return None
-    if operation.phase is Phase.CONNECTION:
-        return PinKind.SERVER
-    rows = _LISTS.get(operation.phase, ())
-    return next((kind for member, _, kind in rows if member in payload), None)
+def _named(definition: dict[str, Any], field: str, name: str) -> dict[str, Any]:
+    return definition if definition[field] == name else {**definition, field: name}
 
 
 def called(operation: Operation) -> PinKind | None:
@@ -125,19 +159,25 @@ def asked_kind(operation: Operation) -> PinKind | None:
     return _METHODS.get(operation.method) if operation.kind is Kind.REQUEST else None
 
 
-def turn_of(operation: Operation, kind: PinKind) -> Turn:
+def turn_of(operation: Operation, kind: PinKind, part: str = "") -> Turn:
     """Which page of which list a request asks for, or an answer is.
 
     Answers are told apart by what every gateway protocol knows of them: caller, server and JSON-RPC id. Who mixes
     up two at worst takes a part of a list for the whole, and pins are of entries, not of lists.
+
+    Args:
+        operation: the request or the answer.
+        kind: what is listed.
+        part: the server whose part of the list is meant.
     """
     caller = operation.caller
     request = operation.id if operation.id is not None else ""
     after = operation.payload.get("nextCursor") if type(operation.payload) is dict else None
     return Turn(
-        list=_digest(caller.tenant, caller.principal, caller.verified, operation.server, kind),
+        list=_digest(caller.tenant, caller.principal, caller.verified, *sorted(operation.servers), kind),
         id=_digest(request, type(request).__name__),
         next=_digest(after) if type(after) is str else None,
+        part="" if part == operation.server else part,
     )
 
 

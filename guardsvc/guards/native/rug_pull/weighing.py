@@ -16,7 +16,7 @@ from guardsvc.guards.native.tool_poisoning.pack import load_pack
 if TYPE_CHECKING:
     from guardsvc.guards.native.rug_pull.settings import RugPullSettings
 
-__all__ = ["Risk", "Scales"]
+__all__ = ["Risk", "Scales", "signs_of"]
 
 
 class Risk(msgspec.Struct, frozen=True):
@@ -70,9 +70,9 @@ class Scales:
         """
         found = difference(before, after)
         total = sum(self._weights.get(change, 0) for change in found.changes)
-        old = self._signs(before)
-        new = self._signs(found.added)
-        whole = self._signs(after)
+        old = signs_of(before)
+        new = signs_of(found.added)
+        whole = signs_of(after)
         signs = {
             rule: weight
             for rule, weight in {**whole, **new}.items()
@@ -83,18 +83,20 @@ class Scales:
             innocent *= 1 - weight
         return Risk(total + self._poisoning * (1 - innocent), found.changes, tuple(sorted(signs)))
 
-    def _signs(self, definition: Any) -> dict[str, float]:
-        if isinstance(definition, str):
-            definition = {"description": definition}
-        judge = _judge()
-        try:
-            (look,) = judge.look([msgspec.json.encode(definition)])
-        except (TypeError, ValueError, RecursionError, OverflowError):
-            (look,) = judge.look([None])
-        if not look:
-            return {}
-        findings = judge.findings(definition, look, None, custom=False)
-        return {finding.rule: WEIGHTS[finding.severity] for finding in findings}
+
+def signs_of(definition: Any) -> dict[str, float]:
+    """What the built-in rules of ``tool_poisoning`` find in a definition or a text: weights by rule."""
+    if isinstance(definition, str):
+        definition = {"description": definition}
+    judge = _judge()
+    try:
+        (look,) = judge.look([definition], [msgspec.json.encode(definition)])
+    except (TypeError, ValueError, RecursionError, OverflowError):
+        (look,) = judge.look([definition], [None])
+    if not look:
+        return {}
+    findings = judge.findings(definition, look, None, custom=False)
+    return {finding.rule: WEIGHTS[finding.severity] for finding in findings}
 
 
 @cache
