@@ -9,6 +9,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from guardsvc.guards.native import NATIVE
+from guardsvc.guards.wasm import WASM
 from guardsvc.model import GuardType, Settings
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ def load_registry() -> Mapping[str, GuardType[Any]]:
         GuardLoadError: a package's entry point cannot be used. The service does not start without a
             guard that an operator installed.
     """
-    types: dict[str, GuardType[Any]] = {guard_type.name: guard_type for guard_type in NATIVE}
+    types: dict[str, GuardType[Any]] = {guard_type.name: guard_type for guard_type in (*NATIVE, WASM)}
     for point in entry_points(group=ENTRY_POINT_GROUP):
         package = point.dist.name if point.dist else "unknown"
         origin = f"entry point {point.name!r} of package {package!r}"
