@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING, Any
 
 import grpc
-import structlog
 
-from guardsvc.gateways.peers import Believes, Certified, anyone, local, nobody
 from guardsvc.server.address import UNIX
+from guardsvc.server.certificate_watch import CertificateWatch
+from guardsvc.server.peer_trust import PeerTrust
 from guardsvc.server.tls import Certificates, TlsError
 from guardsvc.server.unix_socket import SocketError, UnixSocket
 
@@ -21,8 +20,6 @@ if TYPE_CHECKING:
     from guardsvc.server.settings import GrpcSettings
 
 __all__ = ["ListenError", "Listener"]
-
-log = structlog.get_logger(__name__)
 
 KEEPALIVE_TIMEOUT_S = 20.0
 MIN_PING_INTERVAL_S = 5.0
@@ -51,40 +48,17 @@ class Listener:
         self._metrics = metrics
         self._server = grpc.aio.server(options=_options(common))
         self._socket = None if settings.path is None else UnixSocket(settings.path, settings.socket)
-        self._certificates: Certificates | None = None
-        self._following: asyncio.Task[None] | None = None
-        self._fault: str | None = None
-        self._believes = self._rule()
-        self._unbelieved = False
-        metrics.unbelieved.labels(name)
-        if settings.tls is not None:
-            metrics.tls_stale.labels(name).set(0)
+        self._watch: CertificateWatch | None = None
+        self._trust = PeerTrust(name, settings, metrics)
 
     def believes(self, context: grpc.aio.ServicerContext[Any, Any]) -> bool:
-        """Whether the peer of a call is believed when it names a caller; who is not is counted."""
-        if self._believes(context):
-            return True
-        if not self._unbelieved:
-            log.warning("peer_not_believed", listener=self.name, peer=context.peer())
-            self._unbelieved = True
-        self._metrics.unbelieved.labels(self.name).inc()
-        return False
+        """See ``PeerTrust``."""
+        return self._trust.believes(context)
 
     @property
     def guard_service_teaches(self) -> bool:
         """See ``TrustSettings``."""
         return self._settings.trust.guard_service_teaches
-
-    def _rule(self) -> Believes:
-        match self._settings.believed:
-            case "local":
-                return local
-            case "certificate":
-                return Certified(self._settings.trust.uris, self._settings.trust.dns_names)
-            case "any":
-                return anyone
-            case "none":
-                return nobody
 
     def bind(self, register: Callable[[grpc.aio.Server], None]) -> str:
         """Take the address, without serving yet.
@@ -102,8 +76,9 @@ class Listener:
         address = self._settings.address
         try:
             if self._settings.tls is not None:
-                self._certificates = Certificates(self._settings.tls)
-                port = self._server.add_secure_port(address, self._certificates.credentials())
+                certificates = Certificates(self._settings.tls)
+                self._watch = CertificateWatch(self.name, certificates, self._settings.tls, self._metrics)
+                port = self._server.add_secure_port(address, certificates.credentials())
             elif self._socket is not None:
                 self._socket.make(lambda path: self._server.add_insecure_port(f"{UNIX}{path}"))
                 return address
@@ -120,44 +95,21 @@ class Listener:
     async def start(self) -> None:
         """Serve."""
         await self._server.start()
-        if self._certificates is not None and self._settings.tls is not None:
-            self._following = asyncio.create_task(self._follow(self._settings.tls.reload_interval_s))
+        if self._watch is not None:
+            self._watch.start()
 
     async def stop(self, grace: float) -> None:
         """Take no more calls, finish those under way within ``grace`` seconds, and be gone."""
-        if self._following is not None:
-            self._following.cancel()
+        if self._watch is not None:
+            self._watch.stop()
         await self._server.stop(grace)
         if self._socket is not None:
             self._socket.remove()
 
     async def refresh(self) -> None:
-        """Look at the files of the certificate; what cannot be used is said once and changes nothing."""
-        if self._certificates is None:
-            return
-        try:
-            changed = await asyncio.to_thread(self._certificates.refresh)
-        except Exception as error:
-            told = str(error) if isinstance(error, TlsError) else f"{type(error).__name__}: {error}"
-            if told != self._fault:
-                self._fault = told
-                self._metrics.tls_stale.labels(self.name).set(1)
-                self._metrics.tls_reloads.labels(self.name, "failed").inc()
-                log.error(  # noqa: TRY400  the problem says it all
-                    "certificate_reload_failed", listener=self.name, problem=self._fault
-                )
-            return
-        if self._fault is not None:
-            self._fault = None
-            self._metrics.tls_stale.labels(self.name).set(0)
-        if changed:
-            self._metrics.tls_reloads.labels(self.name, "loaded").inc()
-            log.info("certificate_loaded", listener=self.name)
-
-    async def _follow(self, interval: float) -> None:
-        while True:
-            await asyncio.sleep(interval)
-            await self.refresh()
+        """Look at the files of the certificate."""
+        if self._watch is not None:
+            await self._watch.refresh()
 
 
 def _options(common: GrpcSettings) -> list[tuple[str, int]]:

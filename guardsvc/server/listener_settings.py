@@ -13,6 +13,7 @@ from guardsvc.server.address import host_and_port, is_loopback, unix_path
 
 __all__ = ["ListenerSettings", "SocketSettings", "TlsSettings", "TrustSettings", "listen_address"]
 
+Serves = Literal["grpc", "http"]
 Peers = Literal["local", "certificate", "any", "none"]
 OTHERS_MAY_WRITE = 0o002
 
@@ -83,8 +84,8 @@ class TrustSettings(Settings):
     )
     guard_service_teaches: bool = Field(
         default=False,
-        description="Whether catalogs are learned from lists that believed peers show over GuardService; from those of "
-        "other gateway protocols they always are.",
+        description="Whether catalogs are learned from lists that believed peers show over GuardService, by "
+        "gRPC or HTTP; from those of other gateway protocols they always are.",
     )
 
 
@@ -113,6 +114,10 @@ class SocketSettings(Settings):
 class ListenerSettings(Settings):
     """A listener that gateways ask."""
 
+    serves: Serves = Field(
+        default="grpc",
+        description="`grpc`: every gateway protocol of gRPC; `http`: `POST /v1/security/evaluate` alone.",
+    )
     address: ListenAddress = Field(
         default="127.0.0.1:9191",
         description="Where it listens: `host:port`, of which port 0 takes a free one, or `unix:/path`.",

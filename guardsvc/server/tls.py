@@ -39,6 +39,7 @@ class Certificates:
         self._check(self._content)
         self._newest = _wire(self._content)
         self._used: Any = self._newest
+        self._context: ssl.SSLContext | None = None
 
     def credentials(self) -> grpc.ServerCredentials:
         """Credentials of a port, which follow the files."""
@@ -48,6 +49,20 @@ class Certificates:
             require_client_authentication=self._settings.client_ca is not None,
         )
         return credentials
+
+    def context(self) -> ssl.SSLContext:
+        """A context of Python's TLS, which follows the files."""
+        self._context = _context(self._settings)
+        serving = _context(self._settings)
+
+        def take_newest(connection: ssl.SSLObject, _name: str | None, _serving: ssl.SSLContext) -> None:
+            if self._context is not None:
+                connection.context = self._context
+
+        # OpenSSL asks before it reads the certificate, also where the peer names no server. Sessions are not resumed,
+        # since their certificates would not be checked again.
+        serving.sni_callback = take_newest
+        return serving
 
     def refresh(self) -> bool:
         """Read the files again; whether there is something new, which handshakes take from now on.
@@ -60,6 +75,8 @@ class Certificates:
             return False
         self._check(content)
         self._content, self._newest = content, _wire(content)
+        if self._context is not None:
+            self._context = _context(self._settings)
         return True
 
     def _fetch(self) -> Any:
@@ -95,6 +112,18 @@ class Certificates:
             raise TlsError(f"{settings.key} {fault} {settings.certificate}{said}") from None
         if self._read() != content:
             raise TlsError(f"{settings.certificate} changed while it was read")
+
+
+def _context(settings: TlsSettings) -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.load_cert_chain(settings.certificate, settings.key, password=_no_password)
+    context.options |= ssl.OP_NO_TICKET
+    context.num_tickets = 0
+    if settings.client_ca is not None:
+        context.load_verify_locations(settings.client_ca)
+        context.verify_mode = ssl.CERT_REQUIRED
+    return context
 
 
 class _EncryptedError(Exception):

@@ -15,11 +15,17 @@ from guardsvc.cli.check import CheckOptions, run_check
 from guardsvc.gateways.ext_authz import ExtAuthz
 from guardsvc.gateways.guard_service import GuardService
 from guardsvc.gateways.seal import Seal
+from guardsvc.gateways.sight import PROTOCOLS, SIGHT, ProtocolName
 from guardsvc.mcp.revisions import phase_of
+from guardsvc.model import Deny, Operation
 from guardsvc.observe import Metrics, Recorder
+from guardsvc.policy.settings import ServerSettings
 from guardsvc.server.configuration import load_configuration
+from tests.engine.scripted import guard, policy
 from tests.gateways.ext_authz.checks import FIELDS, attributes, check_request
+from tests.gateways.ext_proc.streams import judge_words
 from tests.gateways.posted import judged, notification, request, result
+from tests.gateways.protocols import PREFIXES, Answer, Message, serving
 
 CONFIGURATION = """
 policy:
@@ -204,3 +210,176 @@ def test_the_bodies_are_not_all_judged_alike(tmp_path: Path) -> None:
         "too_large",
         "bad_id",
     }
+
+
+FINE = Answer("allow")
+REFUSED = Answer("deny", "access_denied")
+UNSUPPORTED = Answer("deny", "modification_unsupported")
+TEXTS: dict[str, Answer] = {"fine": FINE, "BAD": REFUSED, "SWAP": Answer("modify")}
+
+
+def params(method: str, text: str, *, prefixed: bool) -> bytes:
+    """Params that say something, of a subject with or without the gateway's prefix."""
+    by, prefix = PREFIXES[method]
+    value: dict[str, Any] = {by: (prefix if prefixed else "") + ("note://1" if by == "uri" else "read")}
+    if by == "name":
+        value["arguments"] = {"text": text}
+    else:
+        value["uri"] += f"/{text}"
+    return json.dumps(value).encode()
+
+
+def result_of(method: str, text: str, *, prefixed: bool) -> bytes:
+    """A result that says something."""
+    name = ("files_" if prefixed else "") + "read"
+    results: dict[str, Any] = {
+        "initialize": {
+            "protocolVersion": "2025-11-25",
+            "capabilities": {},
+            "serverInfo": {"name": "s", "version": "1"},
+            "instructions": text,
+        },
+        "tools/list": {"tools": [{"name": name, "description": text, "inputSchema": {"type": "object"}}]},
+        "prompts/list": {"prompts": [{"name": name, "description": text}]},
+        "resources/list": {"resources": [{"uri": "a:b", "name": text}]},
+        "resources/templates/list": {"resourceTemplates": [{"uriTemplate": "a:{b}", "name": text}]},
+        "tools/call": {"content": [{"type": "text", "text": text}]},
+        "prompts/get": {"messages": [{"role": "user", "content": {"type": "text", "text": text}}]},
+        "resources/read": {"contents": [{"uri": "a:b", "text": text}]},
+        "completion/complete": {"completion": {"values": [text]}},
+    }
+    return json.dumps(results[method]).encode()
+
+
+def named(*, prefixed: bool) -> dict[str, Any]:
+    return {"prefixed": True} if prefixed else {"server": "files"}
+
+
+CASES: dict[str, tuple[Message, Answer]] = {
+    **{
+        f"{method} {text}{' by its prefix' * prefixed}": (
+            Message(method, params(method, text, prefixed=prefixed), **named(prefixed=prefixed)),
+            # A modification may not make another subject of it.
+            Answer("deny", "guard_bad_answer") if (method, text) == ("resources/read", "SWAP") else answer,
+        )
+        for method in PREFIXES
+        for text, answer in TEXTS.items()
+        for prefixed in (False, True)
+    },
+    **{
+        f"forbidden tool{' by its prefix' * prefixed}": (
+            Message(
+                "tools/call",
+                json.dumps({"name": "files_delete" if prefixed else "delete"}).encode(),
+                **named(prefixed=prefixed),
+            ),
+            Answer("deny", "tool_of_files"),
+        )
+        for prefixed in (False, True)
+    },
+    "the same tool of another server": (Message("tools/call", b'{"name":"delete"}', server="mail"), FINE),
+    **{
+        f"{method} request": (Message(method, server="files"), FINE)
+        for method in ("tools/list", "prompts/list", "resources/list", "resources/templates/list", "ping")
+    },
+    "unknown method": (Message("x/forbidden", server="files"), Answer("deny", "method_forbidden")),
+    **{
+        f"params: {reason}": (Message("tools/call", payload, server="files"), Answer("deny", reason))
+        for reason, payload in {
+            "duplicate_key": b'{"name":"read","arguments":{"a":1,"a":2}}',
+            "case_variant_key": b'{"name":"read","Name":"delete"}',
+            "too_deep": b'{"name":"read","arguments":' + b'{"a":' * 70 + b"1" + b"}" * 71,
+            "bad_params": b"[]",
+            "invalid_params": b'{"name":1}',
+            "invalid_json": b'{"name":"read",}',
+            "lone_surrogate": b'{"name":"read","arguments":{"a":"\\ud800"}}',
+        }.items()
+    },
+    **{
+        f"{method} result {text}{' of prefixed names' * prefixed}": (
+            Message(
+                method,
+                result_of(method, text, prefixed=prefixed),
+                is_result=True,
+                server="files",
+                subject="read" if method == "tools/call" else None,
+            ),
+            answer,
+        )
+        for method in (
+            "initialize",
+            "tools/list",
+            "prompts/list",
+            "resources/list",
+            "resources/templates/list",
+            "tools/call",
+            "prompts/get",
+            "resources/read",
+            "completion/complete",
+        )
+        for text, answer in TEXTS.items()
+        for prefixed in ((False, True) if method in ("tools/list", "prompts/list") else (False,))
+    },
+    **{
+        f"result: {reason}": (
+            Message("tools/call", payload, is_result=True, server="files"),
+            Answer("deny", reason),
+        )
+        for reason, payload in {
+            "duplicate_key": b'{"content":[],"content":[]}',
+            "case_variant_key": b'{"Content":[]}',
+            "not_a_number": b'{"content":[],"n":NaN}',
+        }.items()
+    },
+}
+
+
+def judge_names_and_words(operation: Operation) -> Any:
+    if operation.method == "x/forbidden":
+        return Deny(code="method_forbidden", message="No.")
+    if (operation.server, operation.subject) == ("files", "delete"):
+        return Deny(code="tool_of_files", message="No.")
+    return judge_words(operation)
+
+
+NO_JSON = frozenset({"invalid_json", "lone_surrogate", "not_a_number"})
+"""What makes the body of a question over HTTP none, if a payload has it."""
+
+
+def expected(protocol: ProtocolName, message: Message, answer: Answer) -> Answer:
+    """The answer, or a denial where the protocol cannot carry a change, as its row says."""
+    if protocol == "http" and answer.reason in NO_JSON:
+        return Answer("fault")
+    if answer.decision != "modify":
+        return answer
+    ability = next(row for row in SIGHT if row.name == ("change_results" if message.is_result else "change_requests"))
+    if not ability.can(protocol):
+        return UNSUPPORTED
+    return Answer("modify", payload=json.loads((message.payload or b"").replace(b"SWAP", b"GOOD")))
+
+
+def sees(protocol: ProtocolName, message: Message) -> bool:
+    name = "results" if message.is_result else "requests"
+    return next(row for row in SIGHT if row.name == name).can(protocol)
+
+
+@pytest.fixture(scope="module")
+def servers() -> dict[str, ServerSettings]:
+    return {
+        "files": ServerSettings(tool_prefixes=("files_",), uri_prefixes=("files+",)),
+        "mail": ServerSettings(tool_prefixes=("mail_",), uri_prefixes=("mail+",)),
+    }
+
+
+@pytest.mark.parametrize("name", CASES)
+async def test_every_protocol_that_sees_it_decides_the_same(name: str, servers: dict[str, ServerSettings]) -> None:
+    message, answer = CASES[name]
+    async with serving(policy(guard("g", judge_names_and_words), servers=servers)) as protocols:
+        told = {protocol: await protocols.ask(protocol, message) for protocol in PROTOCOLS if sees(protocol, message)}
+    wanted = {protocol: expected(protocol, message, answer) for protocol in told}
+    if message.prefixed and "ext_mcp" in wanted and answer.decision == "modify":
+        # What the gateway shows without its prefix goes back without.
+        wanted["ext_mcp"] = Answer("modify", payload=told["ext_mcp"].payload)
+        prefix = PREFIXES[message.method][1]
+        assert json.dumps(told["ext_mcp"].payload) == json.dumps(wanted["http"].payload).replace(prefix, "", 1)
+    assert told == wanted

@@ -94,6 +94,7 @@ def test_what_does_not_fit_together(tmp_path: Any, settings: dict[str, Any], pat
     ("listeners", "path"),
     [
         ({}, "service.listeners"),
+        ({"a": {"serves": "http"}}, "service.listeners"),
         ({"a": {}, "b": {}}, "service.listeners.b.address"),
         ({"a b": {}}, 'service.listeners["a b"]'),
     ],

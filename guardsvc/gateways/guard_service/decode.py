@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from guardsvc._proto.guardsvc.v1 import guard_service_pb2 as contract
     from guardsvc._proto.guardsvc.v1.guard_service_pb2 import EvaluateRequest, Operation
 
-__all__ = ["MAX_FINDINGS", "Question", "decode"]
+__all__ = ["MAX_FINDINGS", "MAX_SERVERS", "Question", "caller_of", "decode"]
 
 MAX_FINDINGS = 100
 """Findings that one request may tell of."""
@@ -43,6 +43,30 @@ class Question(msgspec.Struct, frozen=True, kw_only=True):
     asker: Asker
     findings: tuple[Finding, ...] = ()
 
+    def of_nobody(self, peer: str) -> Question:
+        """The same of a peer that is not believed: nothing but the message itself counts.
+
+        Args:
+            peer: as ``grpc.ServicerContext.peer()`` gives it.
+        """
+        caller = Caller(address=peer_address(peer))
+        return Question(
+            statement=msgspec.structs.replace(self.statement, servers=()),
+            asker=msgspec.structs.replace(self.asker, caller=caller, learnable=False),
+        )
+
+
+def caller_of(*, tenant: str | None, principal: str | None, verified: bool, address: str | None) -> Caller:
+    """The caller. Who has no principal has proven nothing, as with every other gateway protocol."""
+    tenant, principal = tenant or None, principal or None
+    return Caller(
+        tenant=tenant,
+        principal=principal,
+        verified=verified and principal is not None,
+        address=address or None,
+        source=GatewayProtocol.GUARD_SERVICE.value if tenant or principal else None,
+    )
+
 
 def decode(request: EvaluateRequest, *, peer: str, believed: bool, learns: bool = False) -> Question:
     """Read one request.
@@ -66,15 +90,14 @@ def decode(request: EvaluateRequest, *, peer: str, believed: bool, learns: bool 
     if len(request.findings) > MAX_FINDINGS:
         raise StatementError("findings", f"more than {MAX_FINDINGS}")
     findings = tuple(_finding(finding) for finding in request.findings)
-    asker = Asker(
-        protocol=GatewayProtocol.GUARD_SERVICE,
-        caller=_caller(operation.caller) if believed else Caller(address=peer_address(peer)),
-        can_modify=True,
-        learnable=believed and learns,
+    asked = Question(
+        statement=statement,
+        asker=Asker(
+            protocol=GatewayProtocol.GUARD_SERVICE, caller=_caller(operation.caller), can_modify=True, learnable=learns
+        ),
+        findings=findings,
     )
-    if not believed:
-        return Question(statement=msgspec.structs.replace(statement, servers=()), asker=asker)
-    return Question(statement=statement, asker=asker, findings=findings)
+    return asked if believed else asked.of_nobody(peer)
 
 
 def _statement(operation: Operation) -> Statement:
@@ -122,16 +145,7 @@ def _servers(operation: Operation) -> tuple[str, ...]:
 
 
 def _caller(caller: contract.Caller) -> Caller:
-    """The caller. Who has no principal has proven nothing, as with every other gateway protocol."""
-    tenant = caller.tenant or None
-    principal = caller.principal or None
-    return Caller(
-        tenant=tenant,
-        principal=principal,
-        verified=caller.verified and principal is not None,
-        address=caller.address or None,
-        source=GatewayProtocol.GUARD_SERVICE.value if tenant or principal else None,
-    )
+    return caller_of(tenant=caller.tenant, principal=caller.principal, verified=caller.verified, address=caller.address)
 
 
 def _finding(finding: contract.Finding) -> Finding:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from time import perf_counter
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 import grpc
 from google.protobuf.message import DecodeError
@@ -13,22 +13,21 @@ from guardsvc._proto.guardsvc.v1.guard_service_pb2 import (
     EvaluateBatchRequest,
     EvaluateBatchResponse,
     EvaluateRequest,
-    EvaluateResponse,
 )
-from guardsvc.gateways.admission import overloaded
-from guardsvc.gateways.call import Calls
+from guardsvc.gateways.call import CallService
 from guardsvc.gateways.entrance import Entrance, Intake
 from guardsvc.gateways.guard_service.decode import Question, decode
 from guardsvc.gateways.guard_service.encode import encode
 from guardsvc.gateways.keep import keep
 from guardsvc.gateways.peers import Believes, local
 from guardsvc.gateways.statement import StatementError
-from guardsvc.model import GatewayProtocol
+from guardsvc.model import Direction, GatewayProtocol
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from guardsvc.engine import FactSources
+    from guardsvc.gateways.admission import Shed
     from guardsvc.model import Decision
     from guardsvc.observe import Recorder
     from guardsvc.policy import Policy
@@ -38,11 +37,13 @@ __all__ = ["MAX_BATCH", "GuardService"]
 MAX_BATCH = 100
 """Requests of one EvaluateBatch."""
 
+A = TypeVar("A")
+Q = TypeVar("Q")
 Context = Any
 """``grpc.aio.ServicerContext``, which is generic only to type checkers."""
 
 
-class GuardService:
+class GuardService(CallService):
     """Answers Evaluate and EvaluateBatch.
 
     Args:
@@ -55,6 +56,7 @@ class GuardService:
     """
 
     SERVICE = "guardsvc.v1.GuardService"
+    PROTOCOL = GatewayProtocol.GUARD_SERVICE
 
     def __init__(
         self,
@@ -66,13 +68,8 @@ class GuardService:
         intake: Intake | None = None,
         learns: bool = False,
     ) -> None:
-        self._calls = Calls(self.SERVICE, policy, recorder)
-        self._policy = policy
-        self._intake = intake or Intake()
-        self._recorder = recorder
-        self._believes = believes
+        super().__init__(policy, recorder, sources, believes, intake)
         self._learns = learns
-        self._sources = sources
 
     def handler(self) -> grpc.GenericRpcHandler:
         """The handler to add to a ``grpc.aio`` server."""
@@ -82,12 +79,25 @@ class GuardService:
         }
         return Entrance(self.SERVICE, methods, self._intake)
 
-    async def shed(self, _context: Context) -> bytes:
-        """Answer an Evaluate that there is no room for."""
-        exchange = overloaded(self._policy(), GatewayProtocol.GUARD_SERVICE, self._intake.admission.bounds)
-        return encode(exchange.leading).SerializeToString()
+    @property
+    def intake(self) -> Intake:
+        """What it shares of the load."""
+        return self._intake
 
-    async def shed_batch(self, context: Context) -> bytes:
+    async def shed(self, context: Context, limit: Shed) -> bytes:
+        """Answer an Evaluate that there is no room for."""
+        return self.refuse_unread(context, limit, _written)
+
+    def refuse_unread(self, context: Context, limit: Shed, write: Callable[[Decision], bytes]) -> bytes:
+        """The answer to a question that there is no room for, whatever the form it came in."""
+        return self._refuse_unread(context, limit, lambda _, exchange: write(exchange.leading), Direction.REQUEST)
+
+    def read(self, reading: Callable[[Policy, bool, bool], Q], context: Context) -> Q:
+        """What a caller asks, read as one that is believed or not, and whose lists teach or do not."""
+        believed = self._believes(context)
+        return reading(self._policy(), believed, believed and self._learns)
+
+    async def shed_batch(self, context: Context, _limit: Shed) -> bytes:
         """End an EvaluateBatch that there is no room for: how many answers it asks for is not known.
 
         Raises:
@@ -119,11 +129,7 @@ class GuardService:
         except StatementError as error:
             await _refuse(context, str(error))
 
-        async def work(policy: Policy, deadline: float) -> tuple[bytes, Iterable[Decision]]:
-            response, decisions = await self._answer(policy, question, deadline)
-            return response.SerializeToString(), decisions
-
-        return await self._calls.answer(context, work, arrived=arrived)
+        return await self.ask(question, context, _written, arrived=arrived)
 
     async def evaluate_batch(self, data: bytes, context: Context) -> bytes:
         """Decide about each of several operations, under one policy and one deadline.
@@ -158,24 +164,55 @@ class GuardService:
 
         async def work(policy: Policy, deadline: float) -> tuple[bytes, Iterable[Decision]]:
             async with asyncio.TaskGroup() as group:
-                tasks = [group.create_task(self._answer(policy, question, deadline)) for question in questions]
+                tasks = [group.create_task(self._answer(policy, question, deadline, encode)) for question in questions]
             answers = [task.result() for task in tasks]
             response = EvaluateBatchResponse(responses=[response for response, _ in answers])
             return response.SerializeToString(), [decision for _, made in answers for decision in made]
 
-        return await self._calls.answer(context, work, arrived=arrived)
+        return await self._answer_call(context, work, arrived=arrived)
+
+    async def ask(
+        self,
+        question: Question,
+        context: Context,
+        write: Callable[[Decision], bytes],
+        *,
+        arrived: float,
+    ) -> bytes:
+        """Decide about one operation, whatever the form it came in.
+
+        Args:
+            question: what is asked.
+            context: of the call; its deadline bounds the decision.
+            write: makes the answer.
+            arrived: when the call came, on the clock of ``time.perf_counter``.
+
+        Raises:
+            OverloadedError: a large payload, and there is no room for it.
+            grpc.aio.AbortError: INTERNAL where guardsvc itself fails.
+        """
+
+        async def work(policy: Policy, deadline: float) -> tuple[bytes, Iterable[Decision]]:
+            return await self._answer(policy, question, deadline, write)
+
+        direction = question.statement.direction
+        return await self._answer_call(context, work, arrived=arrived, direction=direction)
 
     async def _answer(
-        self, policy: Policy, question: Question, deadline: float
-    ) -> tuple[EvaluateResponse, tuple[Decision, ...]]:
+        self, policy: Policy, question: Question, deadline: float, write: Callable[[Decision], A]
+    ) -> tuple[A, tuple[Decision, ...]]:
         statement = question.statement
         judge = self._intake.judging.statement
         exchange = await judge(policy, statement, question.asker, deadline=deadline, sources=self._sources)
         if question.findings:
             exchange = exchange.with_earlier(question.findings)
-        response = encode(exchange.leading)
+        response = write(exchange.leading)
         kept = await keep(exchange, self._recorder, policy, size=len(statement.payload), deadline=deadline)
-        return (response if kept is exchange else encode(kept.leading)), kept.decisions
+        return (response if kept is exchange else write(kept.leading)), kept.decisions
+
+
+def _written(decision: Decision) -> bytes:
+    return encode(decision).SerializeToString()
 
 
 async def _refuse(context: Context, problem: str) -> NoReturn:
