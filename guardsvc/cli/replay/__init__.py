@@ -1,0 +1,1 @@
+"""``guardsvc replay``: captured operations judged again by another policy, and what flips."""
