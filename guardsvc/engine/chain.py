@@ -17,8 +17,9 @@ import msgspec
 
 from guardsvc.engine.evaluation import Evaluation, evaluate_async, evaluate_inline, out_of_time
 from guardsvc.engine.facts import FactDesk
+from guardsvc.engine.recheck import recheck
 from guardsvc.mcp.transport import TransportKind
-from guardsvc.model import Decision, GuardOutcome, Kind, Mode, Operation, reason_for
+from guardsvc.model import Decision, Direction, GuardOutcome, Kind, Mode, Operation, reason_for
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -70,6 +71,8 @@ async def decide(
         if policy.settings.identity.require_verified and not operation.caller.verified and _asks_for_names(operation):
             return refuse(policy, operation, "unverified_caller", started=started)
         await run.walk()
+        if can_modify and run.current is not operation:
+            await run.recheck()
         decision = _conclude(run, started, can_modify=can_modify)
     except Exception:
         log.exception("the chain failed")
@@ -78,6 +81,8 @@ async def decide(
         if policy.default_of(operation.direction) == "allow" and run.end is None and run.current is operation:
             return _decision(policy, operation, started, verdict="allow", outcomes=outcomes)
         return refuse(policy, operation, "internal_error", outcomes=outcomes, started=started)
+    if run.end is not None and operation.direction is Direction.RESPONSE:
+        await run.inform()
     await run.desk.conclude(decision, deadline)
     return decision
 
@@ -112,13 +117,14 @@ def new_decision_id() -> str:
 class _Run:
     """The walk of one operation through the chain."""
 
-    __slots__ = ("current", "deadline", "desk", "end", "judged", "now", "operation", "outcomes", "policy")
+    __slots__ = ("current", "deadline", "desk", "end", "judged", "now", "operation", "outcomes", "policy", "sources")
 
     def __init__(self, policy: Policy, operation: Operation, deadline: float, sources: FactSources) -> None:
         self.policy = policy
         self.operation = operation
         self.current = operation
         self.deadline = deadline
+        self.sources = sources
         self.desk = FactDesk(sources, policy)
         self.now = time.time()
         self.outcomes: list[GuardOutcome] = []
@@ -142,6 +148,23 @@ class _Run:
                 await self._walk_concurrently(in_scope)
                 if self.end is not None:
                     return
+
+    async def recheck(self) -> None:
+        """Refuse what guards made of the payload where that has not its form any more."""
+        if self.end is not None:
+            return
+        self.end = await recheck(self.policy, self.current, now=self.now, deadline=self.deadline, sources=self.sources)
+        if self.end is not None:
+            self.outcomes.append(self.end)
+
+    async def inform(self) -> None:
+        """Get facts for guards that learn of refusals too and were not asked any more."""
+        asked = {outcome.guard for outcome in self.outcomes}
+        for step in self.policy.chain(self.operation.direction, self.operation.phase):
+            for bound in (*step.inline, *step.concurrent):
+                learns = bound.id not in asked and getattr(bound.guard, "learns_of_refusals", False)
+                if learns and bound.judges(self.operation, self.now):
+                    await self.desk.inform(bound, self.operation, self.deadline)
 
     async def _ask(self, bound: BoundGuard) -> Evaluation:
         limits = self.policy.rules.limits_of(self.operation.direction)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Mapping
 from time import perf_counter
@@ -81,6 +82,21 @@ class FactDesk:
                 self._learners[bound.id] = bound
         return facts
 
+    async def inform(self, bound: BoundGuard, operation: Operation, deadline: float) -> None:
+        """Get the facts of a guard that is not asked, so that it can learn of the decision all the same.
+
+        Args:
+            bound: the guard.
+            operation: what was refused.
+            deadline: when it should be done, on the clock of ``time.perf_counter``.
+        """
+        seconds = min(bound.timeout, max(deadline - perf_counter(), LEAST))
+        try:
+            async with asyncio.timeout(seconds):
+                await self.facts(bound, operation, seconds)
+        except Exception as error:
+            log.warning("guard %s could not learn: %s: %s", bound.id, type(error).__name__, error)
+
     async def conclude(self, decision: Decision, deadline: float) -> None:
         """Tell the sources what guards want remembered of a decision. What cannot be remembered changes nothing of it.
 
@@ -101,7 +117,8 @@ class FactDesk:
                     seconds = max(deadline - perf_counter(), LEAST)
                     asked = FactRequest(operation=operation, guard=id_, need=need, use=use, seconds=seconds)
                     if (source := self._sources.get(name)) is not None:
-                        await source.fetch(asked)
+                        async with asyncio.timeout(seconds):
+                            await source.fetch(asked)
             except Exception as error:
                 log.warning("guard %s could not learn: %s: %s", id_, type(error).__name__, error)
 

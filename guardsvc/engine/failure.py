@@ -20,6 +20,8 @@ FAILURE_CODES = {
     ErrorKind.BAD_ANSWER: "guard_bad_answer",
     ErrorKind.OVER_BUDGET: "guard_over_budget",
     ErrorKind.STATE_UNAVAILABLE: "state_unavailable",
+    ErrorKind.WASM_BUSY: "wasm_busy",
+    ErrorKind.QUARANTINED: "guard_quarantined",
 }
 """Reason code of the denial when the guard fails closed."""
 

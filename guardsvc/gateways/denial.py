@@ -16,7 +16,7 @@ from guardsvc.model import Decision, Kind, Operation, reason_for
 if TYPE_CHECKING:
     from guardsvc.gateways.exchange import Exchange
 
-__all__ = ["Denial", "deny"]
+__all__ = ["Denial", "deny", "error_of"]
 
 JSON = "application/json"
 MAX_THREATS = 16
@@ -48,7 +48,7 @@ def deny(exchange: Exchange, *, status: int, accept: str | None, challenge: str 
     """
     leading = exchange.leading
     errors = [error for decision in exchange.decisions if (error := _error(exchange, decision)) is not None]
-    answers = _without_duplicates(errors) or [_error_without_id(leading)]
+    answers = _without_duplicates(errors) or [error_of(leading)]
     answered = bool(errors) and exchange.id_readable
     http_status = _status(leading, status) if answered else _status_without_id(leading)
     body = msgspec.json.encode(answers if exchange.batch and answered else answers[0]).decode()
@@ -80,11 +80,11 @@ def _error(exchange: Exchange, decision: Decision) -> dict[str, Any] | None:
     """The JSON-RPC error answering one message, None where the message awaits no answer."""
     operation = decision.operation
     if not exchange.id_readable:
-        return {**_error_without_id(decision), "id": None}
+        return {**error_of(decision), "id": None}
     if not _awaits_answer(operation):
         return None
     if decision.applied in ("deny", "pending"):
-        return {**_error_without_id(decision), "id": operation.id}
+        return {**error_of(decision), "id": operation.id}
     bystander = reason_for("batch_refused")
     return {
         "jsonrpc": "2.0",
@@ -103,7 +103,8 @@ def _awaits_answer(operation: Operation) -> bool:
     return operation.id is not None and (operation.kind is Kind.REQUEST or is_retry)
 
 
-def _error_without_id(decision: Decision) -> dict[str, Any]:
+def error_of(decision: Decision) -> dict[str, Any]:
+    """The JSON-RPC error that tells of a refusal, without an id."""
     reason = reason_for(decision.code or "")
     data: dict[str, Any] = {**decision.details, "decision_id": decision.id, "reason": reason.code}
     threats = sorted(

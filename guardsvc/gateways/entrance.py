@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import grpc
 import msgspec
 
-from guardsvc.gateways.admission import Admission, OverloadedError
+from guardsvc.gateways.admission import Admission, OverloadedError, Shed
 from guardsvc.gateways.judging import HERE, Judging
 from guardsvc.gateways.unread import FAST, Unread
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["Entrance", "Intake"]
 
 Answer = Callable[[bytes, Any], Awaitable[bytes]]
-Shed = Callable[[Any], Awaitable[bytes]]
+Refuse = Callable[[Any, Shed], Awaitable[bytes]]
 
 
 class Intake(msgspec.Struct, frozen=True, kw_only=True):
@@ -49,7 +49,7 @@ class Entrance(grpc.GenericRpcHandler):
         intake: what it shares with other services.
     """
 
-    def __init__(self, service: str, methods: Mapping[str, tuple[Answer, Shed]], intake: Intake) -> None:
+    def __init__(self, service: str, methods: Mapping[str, tuple[Answer, Refuse]], intake: Intake) -> None:
         admission, self._unread = intake.admission, intake.unread
         self._ways = {
             f"/{service}/{name}": _Way(admission.admitting(answer, shed), shed, admission, intake.unread)
@@ -72,7 +72,7 @@ class Entrance(grpc.GenericRpcHandler):
 class _Way:
     """How the calls of one method are answered."""
 
-    def __init__(self, answer: Answer, shed: Shed, admission: Admission, unread: Unread | None) -> None:
+    def __init__(self, answer: Answer, shed: Refuse, admission: Admission, unread: Unread | None) -> None:
         self.answer = answer
         self.plain = grpc.unary_unary_rpc_method_handler(answer)
         if unread is None:
@@ -83,7 +83,7 @@ class _Way:
                 data = await unread.read(context)
             except OverloadedError as error:
                 admission.tell(error.limit)
-                return await shed(context)
+                return await shed(context, error.limit)
             return b"" if data is None else await answer(data, context)
 
         # On the wire a stream of one message is no other than a message.

@@ -63,6 +63,11 @@ class Exchange(msgspec.Struct, frozen=True, kw_only=True):
         """The decision the request is reported under: the refusal, else the first."""
         return self.refusal or self.decisions[0]
 
+    @property
+    def modified(self) -> Decision | None:
+        """The decision whose payload is to go on, None where it goes on as it came."""
+        return next((d for d in reversed(self.decisions) if d.applied == "modify"), None)
+
     def with_earlier(self, findings: tuple[Finding, ...]) -> Exchange:
         """The same, with what others had noticed before on record under the leading decision."""
         leading = self.leading

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from guardsvc.policy import UNREADABLE
+from guardsvc.model import Caller
+from guardsvc.policy import UNREADABLE, IdentityError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -12,8 +13,9 @@ if TYPE_CHECKING:
     from google.protobuf.struct_pb2 import Struct, Value
 
     from guardsvc.model import Headers
+    from guardsvc.policy import Identity
 
-__all__ = ["WireEvidence", "peer_address"]
+__all__ = ["WireEvidence", "named", "peer_address", "plain"]
 
 
 class WireEvidence:
@@ -70,10 +72,11 @@ class WireEvidence:
                     return None
                 case _:
                     return UNREADABLE
-        return _plain(value)
+        return plain(value)
 
 
-def _plain(value: Value | None) -> Any:
+def plain(value: Value | None) -> Any:
+    """Text, number or boolean; None where there is nothing or null, ``UNREADABLE`` for what has members."""
     kind = None if value is None else value.WhichOneof("kind")
     if value is None or kind in (None, "null_value"):
         return None
@@ -88,3 +91,17 @@ def peer_address(peer: str) -> str | None:
     if family not in ("ipv4", "ipv6"):
         return None
     return rest.rpartition(":")[0].replace("%5B", "").replace("%5D", "").strip("[]") or None
+
+
+def named(identity: Identity, evidence: WireEvidence, address: str | None) -> tuple[Caller, IdentityError | None]:
+    """Who calls, and why the caller is refused whatever it asks; such a one has no name.
+
+    Args:
+        identity: names callers.
+        evidence: what a gateway that is believed says.
+        address: of the caller, where it is known.
+    """
+    try:
+        return identity.caller(evidence, address), None
+    except IdentityError as error:
+        return Caller(address=address), error

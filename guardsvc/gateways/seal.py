@@ -15,13 +15,15 @@ from typing import TYPE_CHECKING
 import msgspec
 
 if TYPE_CHECKING:
-    from guardsvc.model import Decision
+    from guardsvc.model import Decision, Operation
 
 __all__ = ["Correlation", "Seal", "bounded_subject"]
 
 VERSION = "g1"
 DEFAULT_LIFETIME = 3600.0
 MAX_SUBJECT = 256
+MAX_NAMES = 2048
+"""Characters that the names of several servers have at most in a token, which travels with each request."""
 MAC_BYTES = 32
 
 
@@ -34,6 +36,8 @@ class Correlation(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
         server, subject, method, id: the operation; the subject as ``bounded_subject`` gives it.
         policy_hash: the policy that decided.
         expires: seconds since the epoch after which the token is void.
+        several: canonical names of the servers of a request that goes to more than one; empty where their names are
+            longer than ``MAX_NAMES`` together, and in tokens of versions that did not write it.
     """
 
     decision_id: str
@@ -46,6 +50,12 @@ class Correlation(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     id: str | int | None
     policy_hash: str
     expires: float
+    several: tuple[str, ...] = ()
+
+    @property
+    def servers(self) -> tuple[str, ...]:
+        """Canonical names of the servers that may answer, empty where the token does not tell."""
+        return self.several if self.server is None else (self.server,)
 
 
 class Seal:
@@ -75,6 +85,7 @@ class Seal:
                 id=operation.id,
                 policy_hash=decision.policy_hash,
                 expires=round(time.time() + self._lifetime, 3),
+                several=_several(operation),
             )
         )
         sealed = f"{VERSION}.{_encode(payload)}"
@@ -100,6 +111,12 @@ def bounded_subject(subject: str | None) -> str | None:
     if subject is None or len(subject) <= MAX_SUBJECT:
         return subject
     return f"sha256:{hashlib.sha256(subject.encode()).hexdigest()}"
+
+
+def _several(operation: Operation) -> tuple[str, ...]:
+    if operation.server is not None or sum(map(len, operation.servers)) > MAX_NAMES:
+        return ()
+    return operation.servers
 
 
 def _keyed(key: bytes) -> hashlib.blake2b:

@@ -60,12 +60,15 @@ class ServerMessage(msgspec.Struct, frozen=True, kw_only=True):
         origin: the request that it answers, None where nobody knows.
         in_stream: whether it is an event's data; a body may hold answers only.
         path: HTTP path of the request, where it is known.
+        result_only: whether the body is the ``result`` of an answer alone, which the gateway has read and matched
+            to its request; the ids of both are not known.
     """
 
     body: bytes
     origin: Origin | None = None
     in_stream: bool = False
     path: str = ""
+    result_only: bool = False
 
 
 async def judge_server_message(
@@ -96,7 +99,7 @@ async def judge_server_message(
         return Exchange(
             decisions=(refuse(policy, operation, refusal.code, details=details, started=started),), batch=refusal.batch
         )
-    batch = type(value) is list
+    batch = type(value) is list and not message.result_only
     decisions: list[Decision] = []
     for each in messages:
         decisions += await _judge(policy, message, each, asker, deadline, sources, can_modify=not batch)
@@ -115,6 +118,8 @@ def answers(origin: Origin, request_id: RequestId | None) -> bool:
 
 
 def _read(value: Any, message: ServerMessage, *, batches: bool) -> tuple[Message, ...]:
+    if message.result_only:
+        return (_read_result(value, message),)
     if type(value) is not list:
         return (_read_one(value, message),)
     if not batches:
@@ -142,6 +147,13 @@ def _read_one(value: Any, message: ServerMessage) -> Message:
     return parse_response(value, origin.method, revision)
 
 
+def _read_result(value: Any, message: ServerMessage) -> Message:
+    origin = message.origin
+    method, revision = (origin.method, origin.revision) if origin else ("", None)
+    answer = parse_response({"jsonrpc": "2.0", "id": "", "result": value}, method, revision)
+    return msgspec.structs.replace(answer, id=None)
+
+
 async def _judge(
     policy: Policy,
     message: ServerMessage,
@@ -153,8 +165,7 @@ async def _judge(
     can_modify: bool,
 ) -> list[Decision]:
     """Decide about one message in each of its phases; a refusal ends it, and each sees what the last one made."""
-    origin = message.origin
-    if policy.settings.responses.require_context and _is_stray(origin, read):
+    if policy.settings.responses.require_context and _is_stray(message, read):
         operation = _operation(message, asker, **_read_fields(read))
         return [refuse(policy, operation, "uncorrelated_response")]
     decisions: list[Decision] = []
@@ -176,10 +187,13 @@ async def _judge(
     return decisions
 
 
-def _is_stray(origin: Origin | None, read: Message) -> bool:
+def _is_stray(message: ServerMessage, read: Message) -> bool:
     """Whether no request that was allowed accounts for the message."""
+    origin = message.origin
     if origin is None:
         return True
+    if message.result_only:
+        return False
     return read.kind is Kind.RESULT and not origin.method.startswith("http/") and not answers(origin, read.id)
 
 

@@ -6,6 +6,7 @@ that a call is never judged as another one than the server will see.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
@@ -64,6 +65,7 @@ class Statement(msgspec.Struct, frozen=True, kw_only=True):
         subject: with or without the gateway's prefix; None where the payload says it.
         payload: JSON text; empty where the message has none.
         revision: empty where the payload or the headers say it.
+        own_names: whether the payload has the server's own names, and the headers perhaps those of the gateway.
     """
 
     direction: Direction
@@ -78,6 +80,7 @@ class Statement(msgspec.Struct, frozen=True, kw_only=True):
     revision: str = ""
     http_method: str = ""
     path: str = ""
+    own_names: bool = False
 
     def check(self) -> None:
         """Hold direction, phase, kind and method against each other.
@@ -212,6 +215,8 @@ async def _judge(
     except AmbiguousServerError:
         return refuse(policy, _operation(statement, asker, subject=message.subject, **read), "ambiguous_server")
     operation = _operation(statement, asker, server=place.server, servers=place.servers, subject=place.subject, **read)
+    if asker.refusal is not None:
+        return refuse(policy, operation, asker.refusal.code, details={"detail": str(asker.refusal)})
     if not _agrees(statement, message, place):
         return refuse(policy, operation, "statement_mismatch")
     return await decide(policy, operation, deadline=deadline, can_modify=can_modify, sources=sources)
@@ -219,10 +224,13 @@ async def _judge(
 
 def _place(policy: Policy, statement: Statement, message: Message) -> Place:
     kind = subject_kind(message.phase, message.method, message.payload)
+    subject = None if statement.own_names else message.subject
     if statement.servers:
-        return policy.servers.place_among(statement.servers, kind=kind, subject=message.subject)
-    host = statement.headers.get(":authority") or statement.headers.get("host") or ""
-    return policy.servers.place(server_id=None, host=host, kind=kind, subject=message.subject)
+        place = policy.servers.place_among(statement.servers, kind=kind, subject=subject)
+    else:
+        host = statement.headers.get(":authority") or statement.headers.get("host") or ""
+        place = policy.servers.place(server_id=None, host=host, kind=kind, subject=subject)
+    return replace(place, subject=message.subject) if statement.own_names else place
 
 
 def _agrees(statement: Statement, message: Message, place: Place) -> bool:
@@ -243,7 +251,7 @@ def _read(statement: Statement, limits: Limits) -> tuple[Message, ...]:
     if statement.direction is Direction.RESPONSE:
         return (_read_response(statement, payload, version),)
     messages = _read_request(statement, payload, version)
-    if mismatch := find_mismatch(statement.headers, messages[0]):
+    if mismatch := find_mismatch(statement.headers, messages[0], prefixed=statement.own_names):
         raise Refusal("header_mismatch", f"{mismatch.header}: {mismatch.problem}", details={"header": mismatch.header})
     return messages
 

@@ -69,7 +69,11 @@ class FactNeeds(Protocol):
 
 
 class Learns(Protocol):
-    """A guard whose sources remember something of a decision, such as what a server showed and nobody objected to."""
+    """A guard whose sources remember something of a decision, such as what a server showed and nobody objected to.
+
+    One with an attribute ``learns_of_refusals`` that is true is told of answers of servers that were refused before it
+    was asked, too: its facts are fetched for that.
+    """
 
     def learns(self, decision: Decision, facts: Facts) -> Mapping[str, Any]:
         """What to tell each source once the decision stands; pure, as ``evaluate`` is.

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Awaitable, Callable, Collection, Mapping
+from contextvars import ContextVar
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar
 
 from pydantic import BaseModel, ConfigDict
@@ -17,16 +20,22 @@ from guardsvc.model.word import Word
 __all__ = [
     "ErrorKind",
     "FailureMode",
+    "FileState",
     "Guard",
     "GuardContext",
     "GuardFailure",
     "GuardType",
+    "Loaded",
     "Mode",
+    "Rechecks",
     "Reconsiders",
     "RuleAction",
+    "ServerNames",
     "Settings",
     "SettingsError",
     "Tier",
+    "file_state",
+    "give_up_at",
 ]
 
 
@@ -62,6 +71,8 @@ class ErrorKind(Word):
     BAD_ANSWER = "bad_answer"
     OVER_BUDGET = "over_budget"
     STATE_UNAVAILABLE = "state_unavailable"
+    WASM_BUSY = "wasm_busy"
+    QUARANTINED = "quarantined"
 
 
 class RuleAction(Word):
@@ -102,23 +113,46 @@ class Settings(BaseModel):
 
 
 @dataclass(frozen=True)
+class ServerNames:
+    """How gateways name a server of the policy.
+
+    Attributes:
+        ids: what gateways call it.
+        hosts: host names it is reached by, as globs in lower case.
+        tool_prefixes: what gateways put in front of its tools' and prompts' names.
+        uri_prefixes: the same of its resources' URIs.
+    """
+
+    ids: tuple[str, ...] = ()
+    hosts: tuple[str, ...] = ()
+    tool_prefixes: tuple[str, ...] = ()
+    uri_prefixes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class GuardContext:
     """What a guard may know of its policy when it is built.
 
     Attributes:
         guard_id: the id under which it is configured.
         servers: canonical names of the servers the policy declares.
+        names: how gateways name those servers.
         input_schemas: ``inputSchema`` of the tools whose definition is configured, by server and tool.
+        output_schemas: their ``outputSchema``, the same way.
         workers: how many processes serve the policy, each with a memory of its own.
         actions: what the operator makes of findings, by rule. The engine sees to ``deny`` and ``log``;
             ``redact`` is the guard's to do.
+        timeout: seconds the guard may take.
     """
 
     guard_id: str
     servers: frozenset[str] = frozenset()
+    names: Mapping[str, ServerNames] = field(default_factory=dict)
     input_schemas: Mapping[tuple[str, str], Mapping[str, Any]] = field(default_factory=dict)
+    output_schemas: Mapping[tuple[str, str], Mapping[str, Any]] = field(default_factory=dict)
     workers: int = 1
     actions: Mapping[str, RuleAction] = field(default_factory=dict)
+    timeout: float = 0.1
 
 
 class Guard(Protocol):
@@ -140,6 +174,53 @@ class Reconsiders(Protocol):
 
     def reconsider(self, operation: Operation, findings: tuple[Finding, ...]) -> Verdict:
         """What the guard says if these of its findings are all that it noticed. Asked where others are set aside."""
+
+
+class Rechecks(Protocol):
+    """A guard that knows what form a payload has, and is asked once more where other guards have changed one.
+
+    It is asked about requests and answers alike, wherever it runs, and what it then refuses is denied as
+    ``modification_unsupported``.
+    """
+
+    def recheck_needs(self, operation: Operation) -> Mapping[str, Any]:
+        """The facts it needs for that, as ``needs`` tells those for ``evaluate``."""
+
+    def recheck(self, operation: Operation, facts: Facts) -> Verdict:
+        """Judge an operation with the payload that is to go on."""
+
+
+class Loaded(Protocol):
+    """A guard that was loaded from a file, which says what it is and where it can judge at all.
+
+    Attributes:
+        points: directions and phases for which it has something that judges; it runs nowhere else.
+        fingerprint: what it is, in a policy's hash: another content is another policy.
+        described: what ``explain`` tells of it.
+        files: the files it was loaded from, each with ``file_state`` of when it was.
+    """
+
+    points: frozenset[tuple[Direction, Phase]]
+    fingerprint: str
+    described: Mapping[str, Any]
+    files: Mapping[Path, FileState]
+
+
+FileState = tuple[int, int, int] | None
+"""Modification time in nanoseconds, size and inode of a file, None where there is none: by what a change is noticed."""
+
+
+def file_state(path: Path) -> FileState:
+    """The state of a file now."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_mtime_ns, found.st_size, found.st_ino
+
+
+give_up_at: ContextVar[float] = ContextVar("give_up_at", default=math.inf)
+"""When the guard that is asked must have answered, on the clock of ``time.perf_counter``."""
 
 
 S = TypeVar("S", bound=BaseModel)

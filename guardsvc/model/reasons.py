@@ -57,6 +57,7 @@ _ROWS = (
     Reason("number_range", _INVALID_REQUEST, "A number is too large to be read in one way."),
     Reason("too_deep", _INVALID_REQUEST, "The message is nested too deeply."),
     Reason("too_many_keys", _INVALID_REQUEST, "The message has too many members."),
+    Reason("too_many_containers", _INVALID_REQUEST, "The message has too many objects and arrays."),
     Reason("too_large", _INVALID_REQUEST, "The message is too large."),
     Reason("missing_body", _INVALID_REQUEST, "The request has no body."),
     Reason("partial_body", _INVALID_REQUEST, "Only a part of the body was given for inspection."),
@@ -129,7 +130,26 @@ _ROWS = (
         "A tool's definition carries instructions or hides text.",
         status_without_id=403,
     ),
+    Reason(
+        "result_injection_detected",
+        _DENIED,
+        "What the server answers carries instructions to the model.",
+        status_without_id=403,
+    ),
+    Reason(
+        "data_leak_detected", _DENIED, "What the server answers carries data that may not leave.", status_without_id=403
+    ),
     Reason("rug_pull_detected", _DENIED, "A definition has changed since it was trusted.", status_without_id=403),
+    Reason(
+        "tool_shadowing_detected",
+        _DENIED,
+        "A tool passes for another server's, or meddles with it.",
+        status_without_id=403,
+    ),
+    Reason("catalog_anomaly_detected", _DENIED, "A list has changed too much at once.", status_without_id=403),
+    Reason("server_not_allowed", _DENIED, "Denied by policy.", status_without_id=403),
+    Reason("input_request_refused", _DENIED, "What is asked for or answered is not allowed.", status_without_id=403),
+    Reason("state_mismatch", _DENIED, "The state does not belong to this request.", status_without_id=403),
     Reason("definition_not_approved", _DENIED, "Denied by policy.", status_without_id=403),
     # Guards and service that could not answer.
     Reason("guard_timeout", _INTERNAL, "A check did not finish in time.", status_without_id=503),
@@ -138,6 +158,8 @@ _ROWS = (
     Reason("guard_trap", _INTERNAL, "A check failed.", status_without_id=503),
     Reason("guard_bad_answer", _INTERNAL, "A check gave no valid answer.", status_without_id=503),
     Reason("guard_over_budget", _INTERNAL, "A check used up its resources.", status_without_id=503),
+    Reason("guard_quarantined", _INTERNAL, "A check is not available.", status_without_id=503),
+    Reason("wasm_busy", _INTERNAL, "A check is not available.", status_without_id=503),
     Reason("state_unavailable", _INTERNAL, "A check has no access to its state.", status_without_id=503),
     Reason("audit_unavailable", _INTERNAL, "The decision cannot be recorded.", status_without_id=503),
     Reason("deadline_exceeded", _INTERNAL, "The decision did not finish in time.", status_without_id=503),

@@ -115,6 +115,12 @@ class Metrics:
             "audit_lag_seconds", "Age of the oldest audit record that waits to be written.", mode="livemax"
         )
         self.audit_broken = self._gauge("audit_broken", "1 while the audit cannot be written.")
+        self.capture_records = self._counter(
+            "capture_records_total",
+            "Captured operations by result: written; dropped, as the queue was full; failed, as the file could not be "
+            "written; unwritten when the process ended.",
+            "result",
+        )
         self.unbelieved = self._counter(
             "unbelieved_calls_total",
             "Calls from peers that are not believed when they name a caller, by listener.",
@@ -151,12 +157,66 @@ class Metrics:
         self.inflight = self._gauge("inflight", "Decisions under way.")
         self.shed = self._counter(
             "shed_total",
-            "Calls refused unread since there was no room, by limit: decisions, bytes, unread, memory or large_bodies.",
+            "Calls refused unread since there was no room, by limit: decisions, bytes, streams, unread, memory or "
+            "large_bodies.",
             "limit",
         )
+        self.session_evictions = self._counter(
+            "session_evictions_total",
+            "Sessions in memory that a guard forgot before their time, by the bound that left no room: max_sessions or "
+            "max_per_principal. Whoever uses such a session next owns it.",
+            "guard",
+            "bound",
+        )
+        self.pins = self._gauge(
+            "baseline_pins",
+            "Pinned definitions of all tenants by guard, server (`_other` for those that the policy does not name) and "
+            "state: learning, approved, or changed while the server shows something else. Counted every 30 seconds.",
+            "guard",
+            "server",
+            "state",
+            mode="livemax",
+        )
+        self.streams = self._gauge("ext_proc_streams", "Streams of ext_proc under way, one for each HTTP exchange.")
         self.held_bytes = self._gauge("held_bytes", "Bytes of the messages of calls under way.")
         self.judge_restarts = self._counter(
             "judge_restarts_total", "Processes for large bodies that were ended or lost, and replaced."
+        )
+        self.wasm_traps = self._counter(
+            "wasm_traps_total",
+            "Calls of WASM guards that ended without a verdict, by kind of failure (docs/guards/wasm.md).",
+            "guard",
+            "kind",
+        )
+        self.wasm_quarantined = self._gauge(
+            "wasm_quarantined",
+            "Workers in which a WASM guard that kept failing is not asked now, by any tenant or by all.",
+            "guard",
+        )
+        self.wasm_queue = self._histogram("wasm_queue_seconds", "Time that calls of WASM guards waited for a thread.")
+        self.wasm_variant_calls = self._counter(
+            "wasm_variant_calls_total",
+            "What versions of a WASM guard with a candidate said, by arm (current or candidate) and outcome: none "
+            "where it judges no such operation, allow, warn, modify, deny or error.",
+            "guard",
+            "arm",
+            "outcome",
+        )
+        self.wasm_variant_seconds = self._histogram(
+            "wasm_variant_seconds", "Time that such calls took in their thread, by arm.", "guard", "arm"
+        )
+        self.wasm_variant_compared = self._counter(
+            "wasm_variant_compared_total",
+            "Operations that both versions judged, by what each said and whether they differ.",
+            "guard",
+            "current",
+            "candidate",
+            "differs",
+        )
+        self.wasm_variant_shed = self._counter(
+            "wasm_variant_shed_total",
+            "Operations of the share that one version did not judge for comparison, as threads were busy.",
+            "guard",
         )
         self.workers = self._gauge(
             "workers", "Workers, where there are several, by state: starting, serving or down.", "state", whole=True
@@ -175,16 +235,16 @@ class Metrics:
             "build_info", "1, with the versions in its labels.", "version", "python", whole=True
         )
         self.build_info.labels(version, platform.python_version()).set(1)
-        for state in ("active", "expired"):
-            self.exceptions.labels(state)
-        for result in ("loaded", "unchanged", "failed"):
-            self.policy_reloads.labels(result)
-        for limit in ("decisions", "bytes", "unread", "memory", "large_bodies"):
-            self.shed.labels(limit)
-        for cause in ("missing", "invalid", "other_request"):
-            self.uncorrelated.labels(cause)
-        for result in ("written", "dropped", "withdrawn", "unwritten"):
-            self.audit_records.labels(result)
+        for metric, values in (
+            (self.exceptions, ("active", "expired")),
+            (self.policy_reloads, ("loaded", "unchanged", "failed")),
+            (self.shed, ("decisions", "bytes", "streams", "unread", "memory", "large_bodies")),
+            (self.uncorrelated, ("missing", "invalid", "other_request")),
+            (self.audit_records, ("written", "dropped", "withdrawn", "unwritten")),
+            (self.capture_records, ("written", "dropped", "failed", "unwritten")),
+        ):
+            for value in values:
+                metric.labels(value)
 
     def exposition(self) -> bytes:
         """The Prometheus text format."""

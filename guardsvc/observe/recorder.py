@@ -76,18 +76,25 @@ class Recorder:
         if self._audit is not None:
             self._audit.add(decisions, policy_name=policy_name, size=size)
 
+    def keep_shed(self, decision: Decision, *, policy_name: str) -> None:
+        """Have it audited that a call was refused unread, which ``Shedding`` counts and logs."""
+        if self._audit is not None:
+            self._audit.add_shed(decision, policy_name=policy_name)
+
     def record(self, decision: Decision) -> None:
         """Count the decision and its guards' outcomes, and log it unless it is a plain allow."""
         self._count(decision)
-        failed = False
+        worth_telling = decision.verdict != "allow"
         for outcome in decision.outcomes:
             self._count_guard(outcome)
-            failed = failed or outcome.error is not None
+            if outcome.error is not None:
+                worth_telling = True
+            for finding in outcome.findings:
+                if finding.suppressed_by:
+                    self._metrics.suppressed.labels(finding.suppressed_by).inc()
+                    worth_telling = True
         self._tally.pour_soon()
-        suppressed = _suppressed(decision)
-        for finding in suppressed:
-            self._metrics.suppressed.labels(finding.suppressed_by).inc()
-        if suppressed or failed or decision.verdict != "allow":
+        if worth_telling:
             _log(decision)
 
     def _count(self, decision: Decision) -> None:
@@ -101,10 +108,12 @@ class Recorder:
 
     def _count_guard(self, outcome: GuardOutcome) -> None:
         name: str = "error" if outcome.error else outcome.verdict
-        if outcome.mode is Mode.SHADOW and name not in ("allow", "error"):
+        if name not in ("allow", "error") and outcome.mode is Mode.SHADOW:
             name = f"would_{name}"
-        self._tally.count(self._metrics.guard_evaluations, (outcome.guard, outcome.tier, name))
-        self._tally.observe(self._metrics.guard_duration, (outcome.guard,), outcome.duration)
+        metrics = self._metrics
+        self._tally.count_timed(
+            metrics.guard_evaluations, metrics.guard_duration, (outcome.guard, outcome.tier, name), outcome.duration
+        )
         if outcome.error:
             self._metrics.guard_errors.labels(outcome.guard, outcome.error.value).inc()
 

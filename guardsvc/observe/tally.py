@@ -58,6 +58,7 @@ class Tally:
         self._bounds = bounds
         self._counted: dict[tuple[Counter, tuple[str, ...]], int] = {}
         self._observed: dict[tuple[PouredHistogram, tuple[str, ...]], _Observed] = {}
+        self._timed: dict[tuple[Counter, PouredHistogram, tuple[str, ...]], _Observed] = {}
         self._timer: asyncio.TimerHandle | None = None
 
     def count(self, counter: Counter, labels: tuple[str, ...]) -> None:
@@ -72,6 +73,14 @@ class Tally:
             observed = self._observed[histogram, labels] = _Observed(len(self._bounds) + 1)
         observed.counts[bisect_left(self._bounds, value)] += 1
         observed.total += value
+
+    def count_timed(self, counter: Counter, histogram: PouredHistogram, labels: tuple[str, ...], value: float) -> None:
+        """Count one, and observe its value under the first of the labels."""
+        timed = self._timed.get((counter, histogram, labels))
+        if timed is None:
+            timed = self._timed[counter, histogram, labels] = _Observed(len(self._bounds) + 1)
+        timed.counts[bisect_left(self._bounds, value)] += 1
+        timed.total += value
 
     def pour_soon(self) -> None:
         """See to it that what was counted gets into the metrics: at once where no event loop runs."""
@@ -89,10 +98,14 @@ class Tally:
             self._timer = None
         counted, self._counted = self._counted, {}
         observed, self._observed = self._observed, {}
+        timed, self._timed = self._timed, {}
         for (counter, labels), count in counted.items():
             _child(counter, labels).inc(count)
         for (histogram, labels), series in observed.items():
             _child(histogram, labels).pour(series.counts, series.total)
+        for (counter, histogram, labels), series in timed.items():
+            _child(counter, labels).inc(sum(series.counts))
+            _child(histogram, labels[:1]).pour(series.counts, series.total)
 
 
 def _child(metric: Any, labels: tuple[str, ...]) -> Any:

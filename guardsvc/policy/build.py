@@ -21,7 +21,9 @@ from guardsvc.model import (
     GuardContext,
     GuardType,
     Phase,
+    ServerNames,
     SettingsError,
+    Tier,
 )
 from guardsvc.policy.exceptions import Exceptions, FindingException
 from guardsvc.policy.findings import check_actions, check_exceptions
@@ -40,6 +42,7 @@ __all__ = ["build_policy", "policy_model"]
 
 Path = tuple[str | int, ...]
 
+ALL_POINTS = frozenset((direction, phase) for direction in Direction for phase in PHASES)
 PHASES_OF = {Direction.REQUEST: REQUEST_PHASES, Direction.RESPONSE: RESPONSE_PHASES}
 
 
@@ -94,13 +97,17 @@ def build_policy(
         The policy, or None where the checker has gathered a problem.
     """
     _check_servers(settings, checker, (*base, "servers"))
-    context_schemas = {
-        (server, tool): definition.input_schema
-        for server, of_server in settings.servers.items()
-        for tool, definition in of_server.tools.items()
-        if definition.input_schema is not None
-    }
+    input_schemas, output_schemas = _schemas(settings, "input_schema"), _schemas(settings, "output_schema")
     servers = ServerTable(settings.servers)
+    names = {
+        server: ServerNames(
+            ids=tuple(of_server.ids if of_server.ids is not None else (server,)),
+            hosts=tuple(host.lower() for host in of_server.hosts),
+            tool_prefixes=tuple(of_server.tool_prefixes),
+            uri_prefixes=tuple(of_server.uri_prefixes),
+        )
+        for server, of_server in settings.servers.items()
+    }
     exceptions = Exceptions(
         (FindingException.compile(entry, index) for index, entry in enumerate(settings.exceptions)), servers
     )
@@ -120,18 +127,23 @@ def build_policy(
         context = GuardContext(
             guard_id=entry.name,
             servers=frozenset(settings.servers),
-            input_schemas=context_schemas,
+            names=names,
+            input_schemas=input_schemas,
+            output_schemas=output_schemas,
             workers=workers,
             actions={rule: of_rule.action for rule, of_rule in entry.rules.items()},
+            timeout=entry.timeout_ms / 1000,
         )
         bound = _bind(entry, registry[entry.type], context, exceptions, checker, path)
+        if bound is not None and bound.type.tier is Tier.WASM:
+            _check_time(bound, settings, checker, (*path, "timeout_ms"))
         if bound is not None and entry.enabled:
             guards.append(bound)
     if checker.problems:
         return None
     return Policy(
         settings=settings,
-        hash=_hash(settings),
+        hash=_hash(settings, guards),
         guards=tuple(guards),
         servers=servers,
         transport={kind: getattr(settings.transport, kind.removeprefix("http/")) for kind in TransportKind},
@@ -140,6 +152,16 @@ def build_policy(
         reserve=settings.deadline_reserve_ms / 1000,
         exceptions=exceptions.entries,
     )
+
+
+def _schemas(settings: PolicySettings, which: str) -> dict[tuple[str, str], dict[str, Any]]:
+    """The schemas of tools whose definition is configured, by server and tool."""
+    return {
+        (server, tool): schema
+        for server, of_server in settings.servers.items()
+        for tool, definition in of_server.tools.items()
+        if (schema := getattr(definition, which)) is not None
+    }
 
 
 def _bind(
@@ -165,7 +187,7 @@ def _bind(
         failure_mode=entry.failure_mode,
         timeout=entry.timeout_ms / 1000,
         mode=entry.mode,
-        points=_points(entry.runs_on or guard_type.runs_on),
+        points=_points(entry.runs_on or guard_type.runs_on) & getattr(guard, "points", ALL_POINTS),
         scope=Scope.compile(entry.match),
         window=Window.compile(entry.active),
         exceptions=exceptions.of_guard(entry.name) if guard_type.suppressible else None,
@@ -193,6 +215,19 @@ def _check_servers(settings: PolicySettings, checker: Checker, path: Path) -> No
                     checker.add((*path, server, field, index), f'"{prefix}" is a prefix of server "{owner}" too')
 
 
+def _check_time(bound: BoundGuard, settings: PolicySettings, checker: Checker, path: Path) -> None:
+    """A guest runs until its time is over, which must not be later than any decision it takes part in."""
+    for direction, name, deadline_ms in (
+        (Direction.REQUEST, "deadline_ms", settings.deadline_ms),
+        (Direction.RESPONSE, "responses.deadline_ms", settings.responses.deadline_ms),
+    ):
+        if bound.timeout * 1000 > deadline_ms and any(point[0] is direction for point in bound.points):
+            checker.add(
+                path,
+                f"{bound.timeout * 1000:g} exceeds the policy's {name} {deadline_ms:g}, after which nobody waits",
+            )
+
+
 def _check_known_servers(
     patterns: tuple[str, ...] | None, settings: PolicySettings, checker: Checker, path: Path
 ) -> None:
@@ -202,21 +237,30 @@ def _check_known_servers(
             checker.add((*path, index), f'"{pattern}" matches no server; declared are: {legal}')
 
 
+def _limits(settings: IntegritySettings | ResponseSettings) -> Limits:
+    return Limits(
+        max_bytes=settings.max_bytes,
+        max_depth=settings.max_depth,
+        max_keys=settings.max_keys,
+        max_containers=settings.max_containers,
+    )
+
+
 def _rules(settings: IntegritySettings, responses: ResponseSettings) -> InterpretationRules:
     return InterpretationRules(
-        limits=Limits(max_bytes=settings.max_bytes, max_depth=settings.max_depth, max_keys=settings.max_keys),
-        response_limits=Limits(
-            max_bytes=responses.max_bytes, max_depth=responses.max_depth, max_keys=responses.max_keys
-        ),
+        limits=_limits(settings),
+        response_limits=_limits(responses),
         batches=settings.batches,
         lossy_body=settings.lossy_body,
         mcp_paths=Globs(settings.mcp_paths),
     )
 
 
-def _hash(settings: PolicySettings) -> str:
+def _hash(settings: PolicySettings, guards: Iterable[BoundGuard]) -> str:
     # A default of 500 and a 500 in the file, which is read as 500.0, are the same setting.
     plain = json.loads(json.dumps(mask(settings), default=str), parse_float=_whole)
+    if loaded := {bound.id: bound.guard.fingerprint for bound in guards if hasattr(bound.guard, "fingerprint")}:
+        plain = {"settings": plain, "loaded": loaded}
     canonical = json.dumps(plain, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(canonical.encode()).hexdigest()[:16]
 

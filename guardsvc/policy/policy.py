@@ -11,9 +11,11 @@ from guardsvc.model import Direction, FailureMode, Guard, GuardType, Mode, Phase
 from guardsvc.policy.identity import Identity
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from guardsvc.mcp import InterpretationRules
     from guardsvc.mcp.transport import TransportKind
-    from guardsvc.model import Operation
+    from guardsvc.model import FileState, Operation
     from guardsvc.policy.exceptions import Exceptions, FindingException
     from guardsvc.policy.scope import Scope, Window
     from guardsvc.policy.servers import ServerTable
@@ -120,6 +122,11 @@ class Policy:
         for direction in Direction:
             for phase in Phase:
                 self._chains[direction, phase] = _steps(self.guards, (direction, phase))
+
+    @cached_property
+    def files(self) -> Mapping[Path, FileState]:
+        """What its guards were loaded from, each file with its state of then."""
+        return {path: state for bound in self.guards for path, state in getattr(bound.guard, "files", {}).items()}
 
     def expired_exceptions(self, now: float) -> tuple[FindingException, ...]:
         """Exceptions that have no effect any more at ``now``, seconds since the epoch."""

@@ -37,6 +37,9 @@ class ResponseSettings(Settings):
     )
     max_depth: int = Field(default=64, ge=4, le=256, description="Deepest nesting of a message.")
     max_keys: int = Field(default=200_000, ge=16, le=4_000_000, description="Most object members of a message.")
+    max_containers: int = Field(
+        default=200_000, ge=16, le=4_000_000, description="Most objects and arrays of a message together."
+    )
     deadline_ms: float = Field(
         default=5000,
         gt=0,

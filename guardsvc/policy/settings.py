@@ -105,6 +105,10 @@ class ToolSettings(Settings):
     input_schema: dict[str, Any] | None = Field(
         default=None, description="The tool's `inputSchema`, JSON Schema 2020-12."
     )
+    output_schema: dict[str, Any] | None = Field(
+        default=None,
+        description="The tool's `outputSchema`: a structured result that guards change is refused where it breaks it.",
+    )
 
 
 class ServerSettings(Settings):
@@ -131,6 +135,9 @@ class IntegritySettings(Settings):
     max_bytes: int = Field(default=1_048_576, ge=1024, le=67_108_864, description="Largest body, in bytes.")
     max_depth: int = Field(default=64, ge=4, le=256, description="Deepest nesting of a body.")
     max_keys: int = Field(default=10_000, ge=16, le=1_000_000, description="Most object members of a body.")
+    max_containers: int = Field(
+        default=10_000, ge=16, le=1_000_000, description="Most objects and arrays of a body together."
+    )
     batches: bool = Field(
         default=False, description="Accept batches of revision 2025-03-26, the only one that has them."
     )

@@ -12,10 +12,12 @@ from pydantic import Field, create_model
 from guardsvc.config import BUILT_IN, Checker, ConfigError, Document, Problem
 from guardsvc.config.document import MAX_BYTES
 from guardsvc.guards.registry import load_registry
+from guardsvc.guards.wasm import configure
 from guardsvc.model import GuardType, Settings
 from guardsvc.policy import Policy, build_policy, policy_model
 from guardsvc.policy.presets import over_preset
 from guardsvc.server.audit_settings import audit_problems
+from guardsvc.server.capture_settings import capture_problems
 from guardsvc.server.load_settings import load_problems
 from guardsvc.server.settings import MIB, ServiceSettings
 from guardsvc.server.workers.addresses import collisions
@@ -113,6 +115,7 @@ def load_configuration(
     for place, problem in collisions(settings.service):
         checker.add(("service", *place), problem)
     workers = workers or settings.service.workers
+    configure(settings.service.wasm)
     policy = build_policy(settings.policy, registry, checker, workers=workers)
     checker.raise_if_any()
     if policy is None:
@@ -129,6 +132,8 @@ def load_configuration(
 
 def _check_service(service: ServiceSettings, max_bytes: int, checker: Checker) -> None:
     for place, problem in audit_problems(service.audit, service.workers, max_bytes):
+        checker.add(("service", *place), problem)
+    for place, problem in capture_problems(service.capture, service.workers):
         checker.add(("service", *place), problem)
     for place, problem in load_problems(service.overload, service.grpc.max_message_bytes, service.audit):
         checker.add(("service", *place), problem)

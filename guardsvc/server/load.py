@@ -61,6 +61,7 @@ class Load:
         bounds = Bounds(
             decisions=overload.max_decisions,
             bytes=overload.max_bytes or service.grpc.max_message_bytes,
+            streams=overload.max_streams,
             failure_mode=overload.failure_mode,
             retry_after_ms=overload.retry_after_ms,
         )
@@ -97,6 +98,7 @@ class Load:
             await asyncio.sleep(LOOK_EVERY)
             held = self.intake.admission.held
             self._metrics.held_bytes.set(held)
+            self._metrics.streams.set(self.intake.admission.streams)
             self._shedding.say_rest()
             if self.intake.unread is not None:
                 self._look(self.intake.unread)

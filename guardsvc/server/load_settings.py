@@ -23,6 +23,13 @@ class OverloadSettings(Settings):
     """Bounds of what a worker takes on at once; what is beyond is answered at once, unread."""
 
     max_decisions: int = Field(default=1024, ge=1, le=100_000, description="Calls under way in a worker.")
+    max_streams: int = Field(
+        default=2048,
+        ge=1,
+        le=100_000,
+        description="Streams of ext_proc under way in a worker, each one HTTP exchange; an event stream has one for as "
+        "long as it lasts.",
+    )
     max_bytes: int | None = Field(
         default=None,
         ge=MIB,

@@ -8,10 +8,12 @@ from typing import Annotated, Self
 from pydantic import AfterValidator, Field, model_validator
 
 from guardsvc.config import Secret
+from guardsvc.guards.wasm import WasmOptions
 from guardsvc.model import Settings, SettingsError
 from guardsvc.observe.logs import LogFormat, LogLevel
 from guardsvc.server.address import host_and_port
 from guardsvc.server.audit_settings import AuditSettings
+from guardsvc.server.capture_settings import CaptureSettings
 from guardsvc.server.listener_settings import ListenerSettings
 from guardsvc.server.load_settings import LargeBodySettings, OverloadSettings
 
@@ -119,7 +121,7 @@ class ServiceSettings(Settings):
     listeners: dict[ListenerName, ListenerSettings] = Field(
         default={DEFAULT_LISTENER: ListenerSettings()},
         min_length=1,
-        description="The gRPC listeners that gateways ask, by name. `--grpc-address` sets the address of the one "
+        description="The listeners that gateways ask, by name. `--grpc-address` sets the address of the one "
         "named `default`.",
     )
     grpc: GrpcSettings = Field(default=GrpcSettings(), description="What all gRPC listeners have in common.")
@@ -127,6 +129,9 @@ class ServiceSettings(Settings):
     log: LogSettings = Field(default=LogSettings(), description="Logs.")
     seal: SealSettings = Field(default=SealSettings(), description="The seal of correlation tokens.")
     audit: AuditSettings = Field(default=AuditSettings(), description="The record of every decision.")
+    capture: CaptureSettings = Field(
+        default=CaptureSettings(), description="Operations that are kept to be judged again, `guardsvc replay`."
+    )
     worker_hang_s: float | None = Field(
         default=10,
         ge=0.5,
@@ -140,12 +145,15 @@ class ServiceSettings(Settings):
     large_bodies: LargeBodySettings = Field(
         default=LargeBodySettings(), description="Large bodies, which processes of their own judge."
     )
+    wasm: WasmOptions = Field(default=WasmOptions(), description="Where WASM guards run.")
     shutdown_grace_s: float = Field(
         default=10, ge=0, le=300, description="Seconds that decisions under way may take after SIGTERM."
     )
 
     @model_validator(mode="after")
     def _listen_apart(self) -> Self:
+        if all(listener.serves != "grpc" for listener in self.listeners.values()):
+            raise SettingsError(("listeners",), "none of them serves grpc")
         taken: dict[str, str] = {}
         for name, listener in self.listeners.items():
             other = taken.setdefault(listener.address, name)

@@ -1,21 +1,28 @@
-"""Watch: notices that a configuration file has changed, by edit, replacement or a symbolic link's new target."""
+"""Watch: notices that a configuration file has changed, by edit, replacement or a symbolic link's new target.
+
+What else a policy was loaded from, such as modules, is looked at now and then.
+"""
 
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import structlog
 from watchfiles import awatch
 
 from guardsvc.config.document import MAX_BYTES
+from guardsvc.model import file_state
 
 if TYPE_CHECKING:
     from asyncio import Event
-    from collections.abc import AsyncIterator, Awaitable, Callable
+    from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
     from pathlib import Path
 
-__all__ = ["watch"]
+    from guardsvc.model import FileState
+
+__all__ = ["watch", "watch_files"]
 
 log = structlog.get_logger(__name__)
 
@@ -23,6 +30,8 @@ POLL_MS = 2_000
 """How often to look even when the file system reports nothing; network file systems do not."""
 SETTLING = 0.1
 """Seconds in which the content must not change: a file in the middle of being written may be valid and say less."""
+FILES_S = 0.5
+"""Seconds between two looks at files beside the configuration."""
 MAX_SETTLINGS = 50
 """How often to wait for that."""
 
@@ -45,6 +54,42 @@ async def watch(path: Path, content: bytes, changed: Callable[[], Awaitable[None
             continue
         seen = now
         await changed()
+
+
+async def watch_files(
+    files: Callable[[], Mapping[Path, FileState]], changed: Callable[[], Awaitable[None]], stop: Event
+) -> None:
+    """Call ``changed`` when one of the files is another one than was loaded, until ``stop`` is set.
+
+    Args:
+        files: those that the policy in force was loaded from, each with its state of then.
+        changed: called once for each state that they are found in.
+        stop: ends the watch.
+    """
+    tried: dict[Path, FileState] = {}
+    while not stop.is_set():
+        with suppress(TimeoutError):
+            async with asyncio.timeout(FILES_S):
+                await stop.wait()
+        loaded = dict(files())
+        if not loaded or stop.is_set():
+            continue
+        now = await asyncio.to_thread(_states, loaded)
+        if now in (loaded, tried):
+            continue
+        for _ in range(MAX_SETTLINGS):
+            before = now
+            await asyncio.sleep(SETTLING)
+            now = await asyncio.to_thread(_states, loaded)
+            if now == before:
+                break
+        tried = now
+        if now != loaded:
+            await changed()
+
+
+def _states(files: Iterable[Path]) -> dict[Path, FileState]:
+    return {path: file_state(path) for path in files}
 
 
 async def _occasions(folder: Path, stop: Event) -> AsyncIterator[None]:

@@ -132,10 +132,10 @@ def test_escapes_beyond_unicode_are_refused(text: str) -> None:
 
 @pytest.mark.parametrize("text", ["[" * (1 << 20), "- " * (1 << 19), BILLION_LAUGHS, "{" * 1000, "? " * (1 << 19)])
 def test_a_hostile_document_costs_little(text: str) -> None:
-    started = time.perf_counter()
+    started = time.process_time()
     with pytest.raises(ConfigError):
         Document.parse(text, "p.yaml")
-    assert time.perf_counter() - started < 2
+    assert time.process_time() - started < 2
 
 
 LINES = """\

@@ -110,10 +110,10 @@ def busy(seconds: float, answer: Any = ALLOW) -> Callable[[Operation], Any]:
 
 
 def stubborn(release: asyncio.Event) -> Callable[[Operation], Any]:
-    """Goes on whenever it is cancelled, until it is released or two seconds have passed."""
+    """Goes on whenever it is cancelled, until it is released or thirty seconds have passed."""
 
     async def evaluate(_operation: Operation) -> Any:
-        end = perf_counter() + 2
+        end = perf_counter() + 30
         while not release.is_set() and perf_counter() < end:
             with suppress(asyncio.CancelledError, TimeoutError):
                 await asyncio.wait_for(release.wait(), end - perf_counter())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -9,7 +10,20 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import pytest
 
-from guardsvc.model import ALLOW, ErrorKind, FactRequest, FactUse, GatewayProtocol, GuardFailure, Mode
+from guardsvc.model import (
+    ALLOW,
+    Direction,
+    ErrorKind,
+    FactRequest,
+    FactUse,
+    GatewayProtocol,
+    GuardFailure,
+    Kind,
+    Mode,
+    Phase,
+)
+from guardsvc.policy.scope import Scope
+from guardsvc.policy.settings import MatchSettings
 from tests.engine.scripted import CALL, DENY, Scripted, decided, guard, policy
 
 if TYPE_CHECKING:
@@ -34,6 +48,8 @@ class Store:
 
 class Learner(Scripted):
     """Learns what it is told to, or fails to."""
+
+    learns_of_refusals = False
 
     def __init__(self, lesson: Any) -> None:
         super().__init__(ALLOW)
@@ -91,3 +107,74 @@ async def test_what_cannot_be_learned_changes_no_decision_and_is_logged(
         decision = await decided(policy(learner(lesson)[0]), sources={"store": Store()})
     assert decision.verdict == "allow"
     assert "guard learner could not learn" in caplog.text
+
+
+LIST = msgspec.structs.replace(CALL, direction=Direction.RESPONSE, phase=Phase.TOOLS_LIST, kind=Kind.RESULT)
+
+
+def told_of_refusals(lesson: Any, **more: Any) -> tuple[BoundGuard, Learner]:
+    bound, made = learner(lesson, **more)
+    made.learns_of_refusals = True
+    return bound, made
+
+
+async def test_who_comes_after_a_refusal_of_an_answer_learns_of_it() -> None:
+    store = Store()
+    bound, made = told_of_refusals("lesson")
+    decision = await decided(policy(guard("first", DENY), bound), LIST, sources={"store": store})
+    assert (decision.verdict, made.told) == ("deny", [(decision, {"store": "known"})])
+    assert [request.need for request in store.requests] == [None, "lesson"]
+    assert [outcome.guard for outcome in decision.outcomes] == ["first"]
+    assert made.asked == []
+
+
+async def test_nothing_is_asked_for_others_for_requests_or_for_what_is_out_of_scope() -> None:
+    store = Store()
+    bound, made = told_of_refusals("lesson")
+    await decided(policy(guard("first", DENY), learner("lesson")[0]), LIST, sources={"store": store})
+    await decided(policy(guard("first", DENY), bound), sources={"store": store})
+    elsewhere = replace(bound, scope=Scope.compile(MatchSettings(tenants=("nobody",))))
+    await decided(policy(guard("first", DENY), elsewhere), LIST, sources={"store": store})
+    assert (store.requests, made.told) == ([], [])
+
+
+async def test_who_could_not_judge_is_not_asked_again() -> None:
+    class Down(Store):
+        async def fetch(self, request: FactRequest) -> str:
+            await super().fetch(request)
+            raise GuardFailure(ErrorKind.STATE_UNAVAILABLE, "gone")
+
+    store = Down()
+    decision = await decided(policy(told_of_refusals("lesson")[0]), LIST, sources={"store": store})
+    assert (decision.verdict, decision.code, len(store.requests)) == ("deny", "state_unavailable", 1)
+
+
+async def test_a_refusal_in_shadow_is_learned_in_shadow() -> None:
+    store = Store()
+    bound, _ = told_of_refusals("lesson")
+    refusing = policy(guard("first", DENY), bound, mode=Mode.SHADOW)
+    assert (await decided(refusing, LIST, sources={"store": store})).applied == "allow"
+    assert [request.use for request in store.requests] == [FactUse.SHADOW, FactUse.SHADOW]
+
+
+async def test_a_guard_in_shadow_that_would_refuse_hides_nothing_from_those_after_it() -> None:
+    bound, made = told_of_refusals("lesson")
+    decision = await decided(policy(guard("first", DENY, mode=Mode.SHADOW), bound), LIST, sources={"store": Store()})
+    assert (decision.verdict, len(made.told), len(made.asked)) == ("allow", 1, 1)
+
+
+@pytest.mark.parametrize("when", ["asked", "told"])
+async def test_a_source_that_hangs_holds_nobody_up(when: str, caplog: pytest.LogCaptureFixture) -> None:
+    class Hanging(Store):
+        async def fetch(self, request: FactRequest) -> str:
+            await super().fetch(request)
+            if (request.need is None) is (when == "asked"):
+                await asyncio.sleep(60)
+            return "known"
+
+    chain = policy(guard("first", DENY), told_of_refusals("lesson", timeout=0.02)[0])
+    with caplog.at_level(logging.WARNING):
+        asking = decided(chain, LIST, sources={"store": Hanging()}, seconds=0.1)
+        decision = await asyncio.wait_for(asking, 10)
+    assert decision.verdict == "deny"
+    assert "guard learner could not learn: TimeoutError" in caplog.text

@@ -30,7 +30,8 @@ class Counted:
         await self.release.wait()
         return b"answer"
 
-    async def _shed(self, _context: Any) -> bytes:
+    async def _shed(self, _context: Any, limit: str) -> bytes:
+        assert limit == self.told[-1]
         return b"shed"
 
     @property
@@ -80,12 +81,16 @@ async def test_whatever_a_call_ends_with_it_makes_room() -> None:
 )
 def test_what_a_shed_call_counts_as(mode: Mode, failure_mode: FailureMode, applied: str) -> None:
     bounds = Bounds(decisions=1, bytes=1, failure_mode=failure_mode, retry_after_ms=1500)
-    exchange = overloaded(policy(mode=mode), GatewayProtocol.EXT_AUTHZ, bounds)
-    assert (exchange.leading.applied, exchange.leading.code) == (applied, "overloaded")
+    exchange = overloaded(policy(mode=mode), GatewayProtocol.EXT_AUTHZ, bounds, "bytes", peer="10.0.0.7")
+    decision = exchange.leading
+    assert (decision.applied, decision.code, decision.details["detail"]) == (applied, "overloaded", "bytes")
+    assert decision.operation.caller.address == "10.0.0.7"
 
 
 def test_a_shed_request_is_told_when_to_come_again() -> None:
-    exchange = overloaded(policy(), GatewayProtocol.EXT_AUTHZ, Bounds(decisions=1, bytes=1, retry_after_ms=1500))
+    exchange = overloaded(
+        policy(), GatewayProtocol.EXT_AUTHZ, Bounds(decisions=1, bytes=1, retry_after_ms=1500), "memory"
+    )
     denial = deny(exchange, status=200, accept=None)
     assert denial.status == 503
     assert ("retry-after", "2") in denial.headers

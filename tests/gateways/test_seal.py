@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from guardsvc.gateways.seal import Correlation, Seal
+from guardsvc.gateways.seal import MAX_NAMES, Correlation, Seal
 from guardsvc.model import Caller, Decision, Mode, Operation
 from tests.engine.scripted import CALL
 
@@ -44,6 +44,24 @@ def test_a_token_says_what_was_decided() -> None:
         expires=correlation.expires,
     )
     assert 3500 < correlation.expires - time.time() < 3601
+
+
+@pytest.mark.parametrize(
+    ("server", "servers", "read"),
+    [
+        ("files", ("files",), ("files",)),
+        (None, ("files", "mail"), ("files", "mail")),
+        (None, (), ()),
+        (None, ("a" * MAX_NAMES,), ("a" * MAX_NAMES,)),
+        (None, ("a" * MAX_NAMES, "b"), ()),
+    ],
+)
+def test_a_token_names_the_servers_of_a_merged_request(
+    server: str | None, servers: tuple[str, ...], read: tuple[str, ...]
+) -> None:
+    correlation = SEAL.open(SEAL.token(decision(server=server, servers=servers)))
+    assert correlation is not None
+    assert correlation.servers == read
 
 
 texts = st.none() | st.text(max_size=12)
@@ -149,7 +167,9 @@ GOOD = ["d1", None, None, False, None, None, "", None, "0123", time.time() + 100
 
 def test_the_shape_of_what_is_sealed_is_checked_too() -> None:
     good = json.dumps(GOOD).encode()
-    assert SEAL.open(sealed(good)) is not None
+    opened = SEAL.open(sealed(good))
+    assert opened is not None
+    assert opened.servers == ()
     assert SEAL.open(sealed(good, "g2")) is None
     for bad in (b"", b"{", b"[]", b"null", json.dumps([*GOOD[:-1], "soon"]).encode(), json.dumps(GOOD[:-1]).encode()):
         assert SEAL.open(sealed(bad)) is None

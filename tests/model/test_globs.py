@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import re
-from time import perf_counter
+from time import process_time
 
 import pytest
 from hypothesis import given
@@ -62,6 +62,6 @@ def test_globs_mean_what_the_regular_expression_means(patterns: list[str], name:
     ],
 )
 def test_a_hostile_name_cannot_make_matching_slow(pattern: str, name: str) -> None:
-    started = perf_counter()
+    started = process_time()
     assert not Globs([pattern]).match(name)
-    assert perf_counter() - started < 1
+    assert process_time() - started < 1

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from time import perf_counter
+from time import process_time
 
 import pytest
 from hypothesis import given
@@ -72,6 +72,6 @@ def test_all_values_of_a_field_are_those_given(fields: list[tuple[str, str]]) ->
 
 
 def test_a_field_repeated_very_often_costs_linear_time() -> None:
-    started = perf_counter()
+    started = process_time()
     assert len(Headers(("cookie", "x") for _ in range(300_000)).all("cookie")) == 300_000
-    assert perf_counter() - started < 5
+    assert process_time() - started < 5

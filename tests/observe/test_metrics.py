@@ -28,6 +28,7 @@ NAMES = {
     "guardsvc_gateway_faults_total": ("counter", {"service"}),
     "guardsvc_audit_records_total": ("counter", {"result"}),
     "guardsvc_audit_queue": ("gauge", set()),
+    "guardsvc_capture_records_total": ("counter", {"result"}),
     "guardsvc_audit_lag_seconds": ("gauge", set()),
     "guardsvc_audit_broken": ("gauge", set()),
     "guardsvc_unbelieved_calls_total": ("counter", {"listener"}),
@@ -37,10 +38,20 @@ NAMES = {
     "guardsvc_policy_reloads_total": ("counter", {"result"}),
     "guardsvc_policy_stale": ("gauge", set()),
     "guardsvc_policy_loaded_timestamp_seconds": ("gauge", set()),
+    "guardsvc_baseline_pins": ("gauge", {"guard", "server", "state"}),
+    "guardsvc_ext_proc_streams": ("gauge", set()),
     "guardsvc_inflight": ("gauge", set()),
     "guardsvc_shed_total": ("counter", {"limit"}),
+    "guardsvc_session_evictions_total": ("counter", {"guard", "bound"}),
     "guardsvc_held_bytes": ("gauge", set()),
     "guardsvc_judge_restarts_total": ("counter", set()),
+    "guardsvc_wasm_traps_total": ("counter", {"guard", "kind"}),
+    "guardsvc_wasm_quarantined": ("gauge", {"guard"}),
+    "guardsvc_wasm_queue_seconds": ("histogram", set()),
+    "guardsvc_wasm_variant_calls_total": ("counter", {"guard", "arm", "outcome"}),
+    "guardsvc_wasm_variant_seconds": ("histogram", {"guard", "arm"}),
+    "guardsvc_wasm_variant_compared_total": ("counter", {"guard", "current", "candidate", "differs"}),
+    "guardsvc_wasm_variant_shed_total": ("counter", {"guard"}),
     "guardsvc_build_info": ("gauge", {"version", "python"}),
 }
 
@@ -85,6 +96,14 @@ def test_names_kinds_and_labels(metrics: Metrics, recorder: Recorder) -> None:
     metrics.unbelieved.labels("default")
     metrics.tls_reloads.labels("default", "loaded")
     metrics.tls_stale.labels("default")
+    metrics.wasm_traps.labels("list", "deadline")
+    metrics.wasm_quarantined.labels("list")
+    metrics.wasm_variant_calls.labels("list", "current", "allow")
+    metrics.wasm_variant_seconds.labels("list", "current")
+    metrics.wasm_variant_compared.labels("list", "allow", "deny", "yes")
+    metrics.wasm_variant_shed.labels("list")
+    metrics.pins.labels("pins", "files", "learning")
+    metrics.session_evictions.labels("auth", "max_sessions")
 
     assert exposed(metrics) == NAMES
 
@@ -202,7 +221,7 @@ def test_series_stay_bounded_whatever_clients_send(metrics: Metrics, recorder: R
         recorder.record(decision("deny", outcome(verdict="deny", code=f"c{number}"), operation=hostile, id=str(number)))
 
     series = [line for line in metrics.exposition().splitlines() if not line.startswith(b"#")]
-    assert len(series) < 100
+    assert len(series) < 120
 
 
 def test_protocols_and_phases_are_labels_as_they_are_called(metrics: Metrics, recorder: Recorder) -> None:

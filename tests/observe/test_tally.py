@@ -19,16 +19,21 @@ def page(*, at_once: bool, seconds: list[tuple[str, float]]) -> str:
     calls = Counter("calls", "c", ["guard"], registry=registry)
     whole = PouredHistogram("whole", "w", registry=registry, buckets=BUCKETS)
     each = PouredHistogram("each", "e", ["guard"], registry=registry, buckets=BUCKETS)
+    ends = Counter("ends", "e", ["guard", "outcome"], registry=registry)
+    lasts = PouredHistogram("lasts", "l", ["guard"], registry=registry, buckets=BUCKETS)
     tally = Tally(BUCKETS)
     for guard, value in seconds:
         if at_once:
             tally.count(calls, (guard,))
             tally.observe(whole, (), value)
             tally.observe(each, (guard,), value)
+            tally.count_timed(ends, lasts, (guard, "late" if value > 1 else "early"), value)
         else:
             calls.labels(guard).inc()
             whole.observe(value)
             each.labels(guard).observe(value)
+            ends.labels(guard, "late" if value > 1 else "early").inc()
+            lasts.labels(guard).observe(value)
     tally.pour()
     tally.pour()
     lines = generate_latest(registry).decode().splitlines()

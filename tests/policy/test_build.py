@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from guardsvc.mcp import TransportKind
+from guardsvc.mcp import Limits, TransportKind
 from guardsvc.model import PHASES, REQUEST_PHASES, RESPONSE_PHASES, Direction, FailureMode, Globs, Mode, Phase
 from tests.policy.built import Built, build, problems
 
@@ -69,7 +69,10 @@ def test_settings_of_the_policy_arrive_where_they_count() -> None:
           deadline_ms: 80
           deadline_reserve_ms: 3
           transport: {get_stream: allow, other: allow}
-          integrity: {max_bytes: 2048, max_depth: 5, max_keys: 20, batches: true, lossy_body: true, mcp_paths: [/mcp]}
+          integrity:
+            {max_bytes: 2048, max_depth: 5, max_keys: 20, max_containers: 30, batches: true, lossy_body: true,
+             mcp_paths: [/mcp]}
+          responses: {max_depth: 6, max_keys: 21, max_containers: 31}
         """
     )
     assert (policy.deadline, policy.reserve) == (0.08, 0.003)
@@ -78,7 +81,9 @@ def test_settings_of_the_policy_arrive_where_they_count() -> None:
         TransportKind.OTHER,
     ]
     rules = policy.rules
-    assert (rules.limits.max_bytes, rules.limits.max_depth, rules.limits.max_keys) == (2048, 5, 20)
+    assert rules.limits == Limits(max_bytes=2048, max_depth=5, max_keys=20, max_containers=30)
+    responses = rules.response_limits
+    assert (responses.max_depth, responses.max_keys, responses.max_containers) == (6, 21, 31)
     assert (rules.batches, rules.lossy_body, rules.mcp_paths.patterns) == (True, True, ("/mcp",))
     assert isinstance(rules.mcp_paths, Globs)
 

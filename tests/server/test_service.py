@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
 EXT_AUTHZ = "envoy.service.auth.v3.Authorization"
 HEALTH = "grpc.health.v1.Health"
+EXT_MCP = "agentgateway.dev.ext_mcp.ExtMcp"
 EXT_PROC = "envoy.service.ext_proc.v3.ExternalProcessor"
 GUARD_SERVICE = "guardsvc.v1.GuardService"
 REFLECTION = "grpc.reflection.v1alpha.ServerReflection"
@@ -80,7 +81,7 @@ def test_metrics_count_decisions(service: Running) -> None:
     assert service.metric("guardsvc_inflight") == 0
 
 
-@pytest.mark.parametrize("name", ["", EXT_AUTHZ, EXT_PROC, GUARD_SERVICE, HEALTH])
+@pytest.mark.parametrize("name", ["", EXT_AUTHZ, EXT_PROC, EXT_MCP, GUARD_SERVICE, HEALTH])
 def test_health_of_each_service(service: Running, name: str) -> None:
     with grpc.insecure_channel(service.grpc_address) as channel:
         answer = health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest(service=name), timeout=HANG)
@@ -101,7 +102,7 @@ def test_reflection_lists_the_services(service: Running) -> None:
         )
 
     listed = {each.name for each in answer.list_services_response.service}
-    assert listed == {EXT_AUTHZ, EXT_PROC, GUARD_SERVICE, HEALTH, REFLECTION}
+    assert listed == {EXT_AUTHZ, EXT_PROC, EXT_MCP, GUARD_SERVICE, HEALTH, REFLECTION}
 
 
 def test_reflection_describes_check(service: Running) -> None:

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import json
 import os
+import queue
 import signal
 import subprocess
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import grpc
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
+from guardsvc._proto.envoy.service.ext_proc.v3.external_processor_pb2 import ProcessingRequest, ProcessingResponse
+from guardsvc.gateways.ext_proc import ExtProc
+from tests.gateways.ext_proc.streams import EVENTS, body, event, notification, response_headers
 from tests.packages.installed import environment, install_handmade
 from tests.server.process import (
     ANYWHERE,
@@ -144,3 +148,34 @@ def test_the_reader_of_the_banner_may_leave(tmp_path: Path) -> None:
         process.kill()
         process.wait()
     assert [json.loads(line)["event"] for line in log.read_text().splitlines()] == ["ready", "stopped"]
+
+
+def test_an_event_stream_gets_the_grace_and_then_ends_as_a_failure(tmp_path: Path) -> None:
+    """Never with OK, which lets a gateway go on without asking."""
+    config = tmp_path / "config.yaml"
+    policy = {"default": "allow", "responses": {"require_context": False}}
+    config.write_text(json.dumps({"service": {"shutdown_grace_s": 1}, "policy": policy}))
+    said = event(notification())
+    messages: queue.Queue[ProcessingRequest | None] = queue.Queue()
+    with (
+        serving(tmp_path, "--config", str(config)) as running,
+        grpc.insecure_channel(running.grpc_address) as channel,
+    ):
+        answers = channel.stream_stream(
+            f"/{ExtProc.SERVICE}/Process", ProcessingRequest.SerializeToString, ProcessingResponse.FromString
+        )(iter(messages.get, None), timeout=HANG)
+        messages.put(response_headers(EVENTS))
+        assert next(answers).WhichOneof("response") == "response_headers"
+        messages.put(body("response", said))
+        assert next(answers).response_body.response.body_mutation.streamed_response.body == said
+        running.wait_for_metric("guardsvc_ext_proc_streams", 1)
+
+        running.signal(signal.SIGTERM)
+        wait_until(lambda: running.get("/readyz")[0] == 503, "not ready")
+        messages.put(body("response", said + said[:20]))
+        assert next(answers).response_body.response.body_mutation.streamed_response.body == said
+        with pytest.raises(grpc.RpcError) as ended:
+            next(answers)
+        assert cast("grpc.Call", ended.value).code() in (grpc.StatusCode.CANCELLED, grpc.StatusCode.UNAVAILABLE)
+        assert running.wait() == 0
+        messages.put(None)

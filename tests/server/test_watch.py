@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
+from guardsvc.model import file_state
 from guardsvc.server import watch as module
 
 if TYPE_CHECKING:
@@ -55,3 +56,32 @@ async def test_a_change_between_load_and_watch_is_seen(tmp_path: Path) -> None:
         await module.watch(file, b"what was loaded", changed, stop)
 
     assert changes.is_set()
+
+
+async def test_files_are_told_once_for_each_state_they_are_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "FILES_S", 0.005)
+    monkeypatch.setattr(module, "SETTLING", 0.001)
+    file, stop, changes = tmp_path / "guard.wasm", asyncio.Event(), asyncio.Queue[None]()
+    file.write_bytes(b"old")
+    loaded = {file: file_state(file)}
+
+    watching = asyncio.create_task(
+        module.watch_files(lambda: loaded, lambda: changes.put(None), stop),
+    )
+    await asyncio.sleep(0.03)
+    assert changes.empty()
+
+    file.write_bytes(b"changed")
+    async with asyncio.timeout(30):
+        await changes.get()
+    await asyncio.sleep(0.03)
+    assert changes.empty()  # it could not be loaded: it is not tried again
+
+    loaded[file] = file_state(file)
+    await asyncio.sleep(0.03)
+    file.unlink()
+    async with asyncio.timeout(30):
+        await changes.get()
+        stop.set()
+        await watching
+    assert changes.empty()

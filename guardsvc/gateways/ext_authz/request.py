@@ -8,12 +8,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from guardsvc.gateways.exchange import Asker
-from guardsvc.gateways.identity import WireEvidence, peer_address
+from guardsvc.gateways.identity import WireEvidence, named, peer_address
 from guardsvc.mcp import BodyState, HttpRequest
 from guardsvc.model import Caller, GatewayProtocol, Headers
-from guardsvc.policy import IdentityError
 
 if TYPE_CHECKING:
+    from guardsvc._proto.envoy.config.core.v3.base_pb2 import HeaderValue
     from guardsvc._proto.envoy.service.auth.v3.attribute_context_pb2 import AttributeContext
     from guardsvc.policy import Identity
 
@@ -27,12 +27,7 @@ def http_request_of(attributes: AttributeContext) -> HttpRequest:
     """The request as the gateway passed it on."""
     http = attributes.request.http
     if http.header_map.headers:
-        headers = Headers(
-            [
-                (field.key, raw.decode("latin-1") if (raw := field.raw_value) else _as_latin_1(field.value))
-                for field in http.header_map.headers
-            ]
-        )
+        headers = _headers_of(list(http.header_map.headers))
     else:
         headers = Headers((name, _as_latin_1(value)) for name, value in http.headers.items())
     body = http.raw_body or http.body.encode()
@@ -44,6 +39,15 @@ def http_request_of(attributes: AttributeContext) -> HttpRequest:
         body=body,
         body_state=_body_state(attributes, headers, body),
     )
+
+
+def _headers_of(fields: list[HeaderValue]) -> Headers:
+    """The fields as they stand. All values are decoded at once, unless one of them looks like several."""
+    raw = [field.raw_value for field in fields]
+    values = b"\n".join(raw).decode("latin-1").split("\n")
+    if len(values) != len(raw) or not all(raw):
+        values = [one.decode("latin-1") or _as_latin_1(field.value) for one, field in zip(raw, fields, strict=True)]
+    return Headers(zip([field.key for field in fields], values, strict=True))
 
 
 def _as_latin_1(value: str) -> str:
@@ -87,11 +91,7 @@ def asker_of(attributes: AttributeContext, headers: Headers, identity: Identity,
     )
     client = attributes.source.address
     address = client.socket_address.address or client.pipe.path or None
-    refusal = None
-    try:
-        caller = identity.caller(evidence, address)
-    except IdentityError as error:
-        caller, refusal = Caller(address=address), error
+    caller, refusal = named(identity, evidence, address)
     return Asker(
         protocol=GatewayProtocol.EXT_AUTHZ,
         caller=caller,

@@ -9,19 +9,19 @@ import grpc
 from google.protobuf.message import DecodeError
 
 from guardsvc._proto.envoy.service.auth.v3.external_auth_pb2 import CheckRequest
-from guardsvc.gateways.admission import overloaded
-from guardsvc.gateways.call import Calls
+from guardsvc.gateways.call import CallService
 from guardsvc.gateways.entrance import Entrance, Intake
 from guardsvc.gateways.ext_authz.request import asker_of, http_request_of
 from guardsvc.gateways.ext_authz.response import encode
 from guardsvc.gateways.keep import keep
 from guardsvc.gateways.peers import Believes, local
-from guardsvc.model import GatewayProtocol
+from guardsvc.model import Direction, GatewayProtocol
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from guardsvc.engine import FactSources
+    from guardsvc.gateways.admission import Shed
     from guardsvc.gateways.exchange import Exchange
     from guardsvc.gateways.seal import Seal
     from guardsvc.model import Decision
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 __all__ = ["ExtAuthz"]
 
 
-class ExtAuthz:
+class ExtAuthz(CallService):
     """Answers Check.
 
     Args:
@@ -44,6 +44,7 @@ class ExtAuthz:
     """
 
     SERVICE = "envoy.service.auth.v3.Authorization"
+    PROTOCOL = GatewayProtocol.EXT_AUTHZ
 
     def __init__(
         self,
@@ -55,24 +56,19 @@ class ExtAuthz:
         *,
         intake: Intake | None = None,
     ) -> None:
-        self._calls = Calls(self.SERVICE, policy, recorder)
-        self._policy = policy
-        self._intake = intake or Intake()
+        super().__init__(policy, recorder, sources, believes, intake)
         self._judge = self._intake.judging.request
-        self._recorder = recorder
         self._seal = seal
-        self._sources = sources
-        self._believes = believes
 
     def handler(self) -> grpc.GenericRpcHandler:
         """The handler to add to a ``grpc.aio`` server."""
         return Entrance(self.SERVICE, {"Check": (self.check, self.shed)}, self._intake)
 
-    async def shed(self, _context: Any) -> bytes:
+    async def shed(self, context: Any, limit: Shed) -> bytes:
         """Answer a Check that there is no room for."""
-        policy = self._policy()
-        exchange = overloaded(policy, GatewayProtocol.EXT_AUTHZ, self._intake.admission.bounds)
-        return self._write(exchange, policy, accept=None)
+        return self._refuse_unread(
+            context, limit, lambda policy, exchange: self._write(exchange, policy, accept=None), Direction.REQUEST
+        )
 
     async def check(self, data: bytes, context: grpc.aio.ServicerContext[Any, Any]) -> bytes:
         """Decide about one HTTP request.
@@ -115,7 +111,7 @@ class ExtAuthz:
                 answer = self._write(kept, policy, accept)
             return answer, kept.decisions
 
-        return await self._calls.answer(context, work, arrived=arrived)
+        return await self._answer_call(context, work, arrived=arrived)
 
     def _write(self, exchange: Exchange, policy: Policy, accept: str | None) -> bytes:
         return encode(

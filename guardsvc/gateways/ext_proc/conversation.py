@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING
 
 from guardsvc.gateways.exchange import Asker
 from guardsvc.gateways.ext_proc.echo import Echo
-from guardsvc.gateways.ext_proc.holding import Holding
 from guardsvc.gateways.ext_proc.request_side import HIDDEN, RequestBody, asker_of
 from guardsvc.gateways.ext_proc.response import Response
 from guardsvc.gateways.ext_proc.response_side import Body, body_of, made_by_the_gateway
 from guardsvc.gateways.ext_proc.wire import BodyMode, attribute, headers_of, token_of
+from guardsvc.gateways.holding import Holding
 from guardsvc.gateways.server_message import Origin
 from guardsvc.model import Caller, GatewayProtocol, Headers
 
@@ -59,6 +59,11 @@ class Conversation:
     def deadline(self) -> float | None:
         """When ``late`` is to be asked, on the clock of ``time.perf_counter``; None where nothing is waited for."""
         return self._response.deadline if self._response else None
+
+    @property
+    def holds(self) -> bool:
+        """Whether bytes are kept back."""
+        return self._holding.size > 0
 
     @property
     def unfinished(self) -> bool:
@@ -157,7 +162,7 @@ class Conversation:
             decision_id=sealed.decision_id,
             method=sealed.method,
             id=sealed.id,
-            servers=() if sealed.server is None else (sealed.server,),
+            servers=sealed.servers,
             subject=sealed.subject,
         )
         caller = Caller(tenant=sealed.tenant, principal=sealed.principal, verified=sealed.verified, source="token")

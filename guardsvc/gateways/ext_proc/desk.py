@@ -10,8 +10,8 @@ import msgspec
 from guardsvc.gateways.admission import OverloadedError
 from guardsvc.gateways.denial import Denial, deny
 from guardsvc.gateways.exchange import Asker, Exchange, refuse_unread
-from guardsvc.gateways.ext_proc.holding import deciding
 from guardsvc.gateways.ext_proc.modified import is_sendable
+from guardsvc.gateways.holding import deciding
 from guardsvc.gateways.keep import keep
 from guardsvc.gateways.server_message import Origin, ServerMessage, answers, refuse_unread_message
 from guardsvc.model import GatewayProtocol, Kind

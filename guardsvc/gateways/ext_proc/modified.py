@@ -19,7 +19,7 @@ def modified_message(exchange: Exchange) -> bytes | None:
     Args:
         exchange: without a refusal, of one message.
     """
-    decision = next((each for each in reversed(exchange.decisions) if each.applied == "modify"), None)
+    decision = exchange.modified
     if decision is None:
         return None
     operation = decision.operation

@@ -11,19 +11,18 @@ from guardsvc.gateways.ext_proc.answers import DECISION_ID_HEADER, buffered, hea
 from guardsvc.gateways.ext_proc.echo import Echo
 from guardsvc.gateways.ext_proc.modified import modified_message
 from guardsvc.gateways.ext_proc.wire import BodyMode, attribute, metadata_of
-from guardsvc.gateways.identity import WireEvidence
+from guardsvc.gateways.identity import WireEvidence, named
 from guardsvc.gateways.seal import bounded_subject
 from guardsvc.gateways.server_message import Origin
 from guardsvc.mcp import BodyState, HttpRequest
-from guardsvc.model import Caller, GatewayProtocol, Headers
-from guardsvc.policy import IdentityError
+from guardsvc.model import GatewayProtocol, Headers
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
 
     from guardsvc._proto.envoy.service.ext_proc.v3.external_processor_pb2 import ProcessingRequest, ProcessingResponse
     from guardsvc.gateways.ext_proc.desk import Desk
-    from guardsvc.gateways.ext_proc.holding import Holding
+    from guardsvc.gateways.holding import Holding
     from guardsvc.policy import Identity
 
 __all__ = ["HIDDEN", "RequestBody", "asker_of"]
@@ -50,11 +49,7 @@ def asker_of(request: ProcessingRequest, fields: Headers, extensions: Mapping[st
     principal = next((name for key in _PRINCIPALS if (name := attribute(request, key))), "")
     address = _host(attribute(request, "source.address"))
     evidence = WireEvidence(principal, extensions, metadata_of(request), fields)
-    refusal = None
-    try:
-        caller = identity.caller(evidence, address)
-    except IdentityError as error:
-        caller, refusal = Caller(address=address), error
+    caller, refusal = named(identity, evidence, address)
     return Asker(
         protocol=GatewayProtocol.EXT_PROC,
         caller=caller,

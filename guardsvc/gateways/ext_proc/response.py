@@ -9,8 +9,8 @@ import msgspec
 
 from guardsvc.gateways.denial import Denial
 from guardsvc.gateways.ext_proc.desk import Desk, deny_message
-from guardsvc.gateways.ext_proc.holding import Holding
 from guardsvc.gateways.ext_proc.wire import BodyMode
+from guardsvc.gateways.holding import Holding
 from guardsvc.gateways.server_message import Origin, ServerMessage
 from guardsvc.model import Caller, Headers
 

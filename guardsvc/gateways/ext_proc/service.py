@@ -11,15 +11,20 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 import grpc
+import msgspec
 import structlog
 from google.protobuf.message import DecodeError
 
 from guardsvc._proto.envoy.service.ext_proc.v3.external_processor_pb2 import ProcessingRequest
+from guardsvc.gateways.admission import Shed, overloaded
+from guardsvc.gateways.denial import deny
 from guardsvc.gateways.entrance import Intake
+from guardsvc.gateways.ext_proc.answers import immediate
 from guardsvc.gateways.ext_proc.conversation import Conversation, UnexpectedError
 from guardsvc.gateways.ext_proc.desk import Desk
 from guardsvc.gateways.identity import peer_address
 from guardsvc.gateways.peers import Believes, local
+from guardsvc.model import Direction, GatewayProtocol, Mode
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -64,6 +69,7 @@ class ExtProc:
         learns: bool = True,
     ) -> None:
         self._desk = Desk(policy=policy, seal=seal, recorder=recorder, sources=sources, intake=intake or Intake())
+        self._admission = self._desk.intake.admission
         self._recorder = recorder
         self._believes = believes
         self._learns = learns
@@ -83,8 +89,43 @@ class ExtProc:
 
         Raises:
             grpc.aio.AbortError: INVALID_ARGUMENT where a message is none that may come, ABORTED where the
-                gateway ends the stream before all is judged, INTERNAL where guardsvc itself fails.
+                gateway ends the stream before all is judged, RESOURCE_EXHAUSTED where there is no memory for what
+                is kept back, INTERNAL where guardsvc itself fails.
         """
+        if (limit := self._no_room()) is not None:
+            await self._refuse_unread(context, limit)
+            return
+        self._admission.streams += 1
+        try:
+            await self._answer(context)
+        finally:
+            self._admission.streams -= 1
+
+    def _no_room(self) -> Shed | None:
+        """The limit that one more stream would be beyond."""
+        unread = self._desk.intake.unread
+        if unread is not None and unread.full:
+            return "memory"
+        return "streams" if self._admission.streams >= self._admission.bounds.streams else None
+
+    async def _refuse_unread(self, context: Context, limit: Shed) -> None:
+        """Refuse an exchange of which nothing is read, under ``mode: shadow`` too: nobody could judge its answer."""
+        self._admission.tell(limit)
+        policy, bounds = self._desk.policy(), self._admission.bounds
+        peer = peer_address(context.peer())
+        exchange = overloaded(policy, GatewayProtocol.EXT_PROC, bounds, limit, peer=peer, direction=Direction.RESPONSE)
+        decision = msgspec.structs.replace(exchange.leading, mode=Mode.ENFORCE)
+        settings = policy.settings
+        denial = deny(
+            msgspec.structs.replace(exchange, decisions=(decision,)),
+            status=settings.denials.status,
+            accept=None,
+            challenge=settings.identity.challenge,
+        )
+        await context.write(immediate(denial, decision.id).SerializeToString())
+        self._recorder.keep_shed(decision, policy_name=settings.name)
+
+    async def _answer(self, context: Context) -> None:
         conversation = Conversation(
             self._desk,
             believed=self._believes(context),
@@ -117,6 +158,9 @@ class ExtProc:
                 continue
             if not isinstance(data, bytes):
                 break
+            if conversation.holds and self._no_room() == "memory":
+                self._admission.tell("memory")
+                await context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, "overloaded")
             async for answer in conversation.take(ProcessingRequest.FromString(data)):
                 await context.write(answer.SerializeToString())
         if conversation.unfinished:

@@ -87,6 +87,7 @@ class Audit:
 
     def __init__(self, options: AuditOptions, metrics: Metrics) -> None:
         self.is_required = options.mode == "required"
+        self._most_shed = options.queue_records // 2
         self._tally = _Tally(metrics)
         self._loop: AbstractEventLoop | None = None
         self._writer = Writer(
@@ -130,6 +131,21 @@ class Audit:
             if not self._writer.put(entry):
                 self._writer.lose()
 
+    def add_shed(self, decision: Decision, *, policy_name: str = "") -> None:
+        """Have it recorded that a call was refused unread. Never blocks.
+
+        Whoever floods the service must not drive out the records of what was decided, so that these take no more
+        than half of the queue.
+
+        Args:
+            decision: the refusal.
+            policy_name: name of the policy.
+        """
+        if self._writer.waiting < self._most_shed:
+            self.add((decision,), policy_name=policy_name, weight=0)
+        else:
+            self._writer.lose()
+
     async def keep(
         self,
         decisions: Sequence[Decision],
@@ -154,7 +170,7 @@ class Audit:
         if not self.is_required or _refusal(decisions) is not None:
             self.add(decisions, policy_name=policy_name, size=size, weight=weight)
             return True
-        if self._writer.is_broken:
+        if self._writer.is_broken or deadline <= perf_counter():
             self._tally.count("withdrawn", len(decisions))
             return False
         self._loop = loop = asyncio.get_running_loop()

@@ -37,13 +37,17 @@ class FileSink:
         max_bytes: size above which it is rotated, None for never.
         max_age_s: seconds since its first line after which it is rotated, None for never.
         keep: how many rotated files are kept, ``path.1`` the newest.
+        mode: of a file that is made.
     """
 
-    def __init__(self, path: str, *, max_bytes: int | None, max_age_s: float | None, keep: int) -> None:
+    def __init__(
+        self, path: str, *, max_bytes: int | None, max_age_s: float | None, keep: int, mode: int = FILE_MODE
+    ) -> None:
         self._path = path
         self._max_bytes = max_bytes
         self._max_age_s = max_age_s
         self._keep = keep
+        self._mode = mode
         self._fd: int | None = None
         self._size = 0
         self._born = 0.0
@@ -97,7 +101,7 @@ class FileSink:
 
     def _open(self) -> Found:
         try:
-            fd = os.open(self._path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, FILE_MODE)
+            fd = os.open(self._path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, self._mode)
         except OSError as error:
             raise SinkError(f"{self._path} cannot be opened: {error.strerror}") from error
         try:

@@ -75,7 +75,9 @@ class DecisionRecord(msgspec.Struct, kw_only=True, omit_defaults=True, gc=False,
     mode: Annotated[str, _meaning("mode of the policy: enforce or shadow")]
     reason: Annotated[str | None, _meaning("reason code, where denied or pending")] = None
     guard: Annotated[str | None, _meaning("guard that denied or asked for approval, where it was one")] = None
-    detail: Annotated[str | None, _meaning("where a message could not be read")] = None
+    detail: Annotated[
+        str | None, _meaning("where a message could not be read, or which limit a shed call is beyond")
+    ] = None
     refused_with: Annotated[
         str | None, _meaning("id of another decision about the same request, which kept all of it from passing")
     ] = None

@@ -45,6 +45,7 @@ from guardsvc.server.judges.messages import (
     receive,
 )
 from guardsvc.server.judges.slim import slim
+from guardsvc.server.warm_up import settle
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -93,6 +94,7 @@ async def _serve(worker: socket.socket) -> None:
 
 
 def _settle(begin: Begin) -> None:
+    settle()
     configure_logging(begin.level, begin.format, worker=begin.worker)
     os.nice(begin.nice)
     with suppress(OSError):

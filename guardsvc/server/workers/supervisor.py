@@ -25,7 +25,7 @@ from guardsvc.config import ConfigError, Problem, Secret
 from guardsvc.observe import JointMetrics, Metrics, forget_worker, set_level, shows_debug
 from guardsvc.server.http import HttpListener
 from guardsvc.server.live_policy import LivePolicy
-from guardsvc.server.watch import watch
+from guardsvc.server.watch import watch, watch_files
 from guardsvc.server.workers.addresses import address_of, settings_at
 from guardsvc.server.workers.backoff import Backoff
 from guardsvc.server.workers.channel import Begin, Discard, Refresh, ShowLevel
@@ -147,6 +147,7 @@ class Supervisor:
         """Keep the workers running until a signal ends the service; watch the configuration file meanwhile."""
         if self._path:
             self._keep(watch(self._path, self._in_force.content, self._policy.reload, self._ending))
+            self._keep(watch_files(lambda: self._policy().files, self._policy.reload, self._ending))
         await self._ending.wait()
         await self.stop()
 

@@ -134,14 +134,14 @@ async def test_a_service_without_a_policy_answers_with_an_error_status() -> None
 
 
 async def test_the_gateways_deadline_bounds_the_decision_and_leaves_time_for_the_answer() -> None:
-    chain = replace(policy(hook("slow", after=60, timeout=60.0)), deadline=60.0, reserve=1.8)
+    chain = replace(policy(hook("slow", after=60, timeout=60.0)), deadline=60.0, reserve=19.5)
     async with serving(lambda: chain) as call:
         started = perf_counter()
-        answer = await call(check_request(attributes()), 2)
+        answer = await call(check_request(attributes()), 20)
         took = perf_counter() - started
     assert dict(answer.dynamic_metadata)["reason"] == "deadline_exceeded"
     assert answer.status.code == 7
-    assert took < 1.9
+    assert took < 15
 
 
 async def test_a_deadline_shorter_than_the_reserve_leaves_no_time_to_ask_guards() -> None:
@@ -160,7 +160,7 @@ async def test_without_a_deadline_the_policys_own_bounds_the_decision() -> None:
         answer = await call(check_request(attributes()), None)
         took = perf_counter() - started
     assert dict(answer.dynamic_metadata)["reason"] == "deadline_exceeded"
-    assert 0.4 < took < 5
+    assert 0.4 < took < 30
 
 
 async def test_a_call_the_gateway_gives_up_cancels_the_guards() -> None:

@@ -13,10 +13,13 @@ from guardsvc.observe import Metrics
 from guardsvc.policy.scope import Scope
 from guardsvc.policy.settings import MatchSettings
 from tests.engine.scripted import asked, guard, policy
+from tests.gateways.ext_authz.checks import attributes, check_request
+from tests.gateways.ext_authz.test_service import serving
 from tests.gateways.ext_proc.streams import (
     EVENTS,
     FDS,
     JSON,
+    SEAL,
     body,
     event,
     exchange,
@@ -86,6 +89,27 @@ async def test_an_answer_to_another_request_is_none_to_this_one() -> None:
     await exchange(policy(seeing, **LENIENT), headers, *pieces("response", tools(8)))
     assert [each.phase for each in asked(seeing)] == [Phase.TOOLS_LIST, Phase.TOOL_RESULT]
     assert asked(seeing)[0].caller.tenant == "acme"
+
+
+async def test_an_answer_of_several_servers_is_theirs_after_ext_authz() -> None:
+    seeing = guard("g")
+    servers = {
+        "files": {"hosts": ["h"], "tool_prefixes": ["files_"]},
+        "mail": {"hosts": ["h"], "tool_prefixes": ["mail_"]},
+        "alone": {"hosts": ["elsewhere"]},
+    }
+    chain = policy(seeing, servers=servers)
+    async with serving(lambda: chain, seal=SEAL) as check:
+        checked = await check(check_request(attributes({"jsonrpc": "2.0", "id": 7, "method": "tools/list"})))
+    sealed = checked.dynamic_metadata.fields["token"].string_value
+    listed = {"jsonrpc": "2.0", "id": 7, "result": {"tools": [{"name": "files_read", "inputSchema": {}}]}}
+    seen = await exchange(
+        chain, response_headers(JSON, sealed=sealed), *pieces("response", json.dumps(listed).encode())
+    )
+    assert seen.ended
+    request, response = asked(seeing)
+    assert (request.phase, response.phase) == (Phase.TOOLS_LIST, Phase.TOOLS_LIST)
+    assert (response.server, response.servers) == (request.server, request.servers) == (None, ("files", "mail"))
 
 
 async def test_an_error_may_have_an_id_of_its_own() -> None:

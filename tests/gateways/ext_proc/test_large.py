@@ -58,8 +58,10 @@ async def test_the_result_is_the_same(tmp_path: Path, origin: Origin | None) -> 
             while not judges.ready:  # noqa: ASYNC110  a pool has no event for it
                 await asyncio.sleep(0.05)
         elsewhere = Elsewhere(judges, 1024)
-        for body in (listed(2000, "Adds two numbers."), listed(2000, POISON), b"[" * 20_000):
-            message = ServerMessage(body=body, origin=origin)
+        bodies = (listed(2000, "Adds two numbers."), listed(2000, POISON), b"[" * 20_000)
+        messages = [ServerMessage(body=body, origin=origin) for body in bodies]
+        result = json.dumps(json.loads(bodies[1])["result"]).encode()
+        for message in (*messages, ServerMessage(body=result, origin=origin, result_only=True)):
             deadline = perf_counter() + PATIENCE
             here = await judge_server_message(configuration.policy, message, ASKER, deadline=deadline, sources={})
             there = await elsewhere.message(configuration.policy, message, ASKER, deadline=deadline, sources={})

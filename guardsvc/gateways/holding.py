@@ -1,4 +1,4 @@
-"""Holding: what a stream takes of the room that a process has: bytes of bodies it keeps back, and decisions."""
+"""Holding: what a stream, or a request over HTTP, takes of a process's room: bytes of bodies, and decisions."""
 
 from __future__ import annotations
 
@@ -16,15 +16,18 @@ __all__ = ["Holding", "deciding"]
 
 
 class Holding:
-    """What one stream holds.
+    """What one of them holds.
 
     Args:
         admission: counts for the process.
+
+    Attributes:
+        size: bytes that it holds.
     """
 
     def __init__(self, admission: Admission) -> None:
         self._admission = admission
-        self._bytes = 0
+        self.size = 0
 
     def hold(self, size: int) -> None:
         """Hold so many bytes from now on, in place of those before.
@@ -32,11 +35,11 @@ class Holding:
         Raises:
             OverloadedError: there is no room for more.
         """
-        more = size - self._bytes
+        more = size - self.size
         if more > 0 and self._admission.held + more > self._admission.bounds.bytes:
             raise OverloadedError("bytes")
         self._admission.held += more
-        self._bytes = size
+        self.size = size
 
     def release(self) -> None:
         """Hold nothing any more."""
