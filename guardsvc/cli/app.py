@@ -6,12 +6,18 @@ import os
 import sys
 from typing import Annotated, Any, TextIO
 
+import structlog
 import typer
 
+from guardsvc.cli.ab import ab_app
 from guardsvc.cli.baseline import baseline_app
+from guardsvc.cli.capture.app import capture_app
 from guardsvc.cli.exit_codes import ExitCode
 from guardsvc.cli.offline import offline
 from guardsvc.cli.options import ConfigOption, OutputOption, as_json, one_of
+from guardsvc.cli.replay.app import replay_app
+from guardsvc.cli.scan.app import scan_app
+from guardsvc.cli.wasm import wasm_app
 
 __all__ = ["app", "main"]
 
@@ -27,10 +33,15 @@ config_app = typer.Typer(help="The configuration's schema and reference.", no_ar
 app.add_typer(config_app, name="config")
 audit_app = typer.Typer(help="The audit's files.", no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(audit_app, name="audit")
+app.add_typer(ab_app, name="ab")
 exception_app = typer.Typer(help="The policy's exceptions.", no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(exception_app, name="exception")
 app.add_typer(offline)
+app.add_typer(scan_app)
+app.add_typer(replay_app)
+app.add_typer(capture_app, name="capture")
 app.add_typer(baseline_app, name="baseline")
+app.add_typer(wasm_app, name="wasm")
 
 LOG_LEVELS = ("debug", "info", "warning", "error")
 LOG_FORMATS = ("json", "console")
@@ -214,11 +225,20 @@ def bench(
         bool, typer.Option("--hostile", help="Measure how the cost of hostile messages grows with their size instead.")
     ] = False,
     only: Annotated[str, typer.Option(help="Hostile messages built against this guard, or with this name.")] = "",
+    wasm: Annotated[str, typer.Option(help="Measure a WASM guard instead: the path of its component.")] = "",
+    wasm_config: Annotated[str, typer.Option(help="Settings of that component, a JSON object.")] = "{}",
     output: OutputOption = "human",
 ) -> None:
     """Measure what a decision costs beside an empty gRPC handler, in one run on this machine (Linux)."""
     from guardsvc.cli.bench import run_bench, run_hostile
 
+    if wasm:
+        import json
+
+        from guardsvc.cli.bench.wasm import run_wasm
+
+        run_wasm(wasm, json.loads(wasm_config), rounds=rounds, as_json=as_json(output))
+        return
     if hostile:
         run_hostile(repeats=rounds, only=only, as_json=as_json(output))
         return
@@ -309,6 +329,7 @@ def main() -> None:
     from guardsvc.guards.registry import GuardLoadError
 
     stdout = sys.stdout
+    structlog.configure(logger_factory=lambda *_: structlog.PrintLogger(sys.stderr))  # standard output is the command's
     try:
         app()
     except SystemExit:

@@ -95,6 +95,8 @@ class _Progress:
 def _tell_notes(corpus: Corpus, evaluation: Evaluation, court: Court) -> None:
     for file, reason in evaluation.not_judged.items():
         print(f"{file}: not judged: {reason}", file=sys.stderr)
+    for file, remark in evaluation.remarks.items():
+        print(f"{file}: {remark}", file=sys.stderr)
     for file, count in evaluation.empty.items():
         print(f"{file}: {count} rows have nothing that could be judged", file=sys.stderr)
     for file, lines in corpus.unread.items():

@@ -9,12 +9,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from guardsvc.cli.exit_codes import ExitCode
+from guardsvc.cli.redacting import EXT_AUTHZ_DENIES, redacts_requests
 from guardsvc.config import mask
 from guardsvc.engine import fail_matrix
 from guardsvc.mcp.revisions import phase_of
 from guardsvc.mcp.transport import TransportKind
 from guardsvc.model import Caller, Direction, ErrorKind, GatewayProtocol, Kind, Operation, subject_kind
 from guardsvc.policy import AmbiguousServerError, Place
+from guardsvc.policy.build import ALL_POINTS
 from guardsvc.server.configuration import load_configuration
 
 if TYPE_CHECKING:
@@ -91,7 +93,9 @@ def _describe(policy: Policy, operation: Operation, place: Place) -> dict[str, A
                 "failure_mode": bound.failure_mode,
                 "on_failure": matrix[bound.id],
                 "settings": mask(_entry(policy, bound).settings),
+                "loaded": dict(getattr(bound.guard, "described", {})),
                 "rules": dict(bound.actions),
+                "warning": f"redacts: {EXT_AUTHZ_DENIES}" if redacts_requests(policy, bound) else None,
                 "exceptions": [] if bound.exceptions is None else [entry.id for entry in bound.exceptions.entries],
             }
             for bound in ordered
@@ -105,6 +109,8 @@ def _entry(policy: Policy, bound: BoundGuard) -> Any:
 
 def _why_not(bound: BoundGuard, operation: Operation) -> str | None:
     if (operation.direction, operation.phase) not in bound.points:
+        if (operation.direction, operation.phase) not in getattr(bound.guard, "points", ALL_POINTS):
+            return f"what was loaded has nothing that judges {operation.phase}"
         return f"runs_on does not hold {operation.phase}"
     if bound.scope is not None and not bound.scope.covers(operation):
         return "match does not cover the operation"
@@ -133,9 +139,13 @@ def _print(described: dict[str, Any]) -> None:
             f"       timeout {guard['timeout_ms']:g} ms, {guard['failure_mode']}"
         )
         console.print(f"       settings {json.dumps(_given(guard['settings']))}")
+        if guard["loaded"]:
+            console.print(f"       loaded {json.dumps(guard['loaded'])}")
         if guard["rules"]:
             told = ", ".join(f"{rule}: {action}" for rule, action in guard["rules"].items())
             console.print(f"       actions of rules {told}")
+        if guard["warning"]:
+            console.print(f"       {guard['warning']}")
         if guard["exceptions"]:
             console.print(f"       exceptions {', '.join(guard['exceptions'])}")
     if described["guards"]:

@@ -10,6 +10,7 @@ import msgspec
 
 import guardsvc
 from guardsvc.config import json_schema, reference
+from guardsvc.gateways.ext_mcp.answers import code_name
 from guardsvc.guards.native import NATIVE
 from guardsvc.model import REASONS, Reason, Settings
 from guardsvc.observe import Metrics
@@ -83,7 +84,7 @@ def denials_reference() -> str:
     """``docs/denials.md``."""
     rows = [
         f"| `{reason.code}` | {reason.jsonrpc} | {_status(reason)} | "
-        f"{reason.status or reason.status_without_id} | {reason.text} |"
+        f"{reason.status or reason.status_without_id} | `{code_name(reason.jsonrpc)}` | {reason.text} |"
         for reason in REASONS.values()
     ]
     head = (
@@ -91,11 +92,14 @@ def denials_reference() -> str:
         "A refused request is answered with a JSON-RPC error that has the request's id, so that a client raises an "
         "MCP error and keeps its connection. `error.data` holds `decision_id`, `reason` (the code below), and "
         "`threats` where findings name any; `detail` says where a message cannot be read, in the client's own member "
-        "names and never its values. `denials.status` of the policy is 200 by default or 403. Without an id "
+        "names and never its values, or which limit a call was beyond that is `overloaded`. `denials.status` of the "
+        "policy is 200 by default or 403. Without an id "
         "to echo (a notification, a client's answer, an HTTP request without message, or an id that cannot be read "
         "in exactly one way) the status of the fourth column applies; an unreadable id is answered as `null`.\n\n"
         "A reason code of a third-party guard that is not listed counts as `access_denied` does.\n\n"
-        "| reason | JSON-RPC code | HTTP status | without an id | message |\n|---|---|---|---|---|\n"
+        "Over ext_mcp agentgateway writes the error, with the code of the fifth column: -32001 of `PERMISSION_DENIED`, "
+        "-32003 of `RESOURCE_EXHAUSTED`, -32603 of `UNKNOWN`, -32600 of `INVALID`; its `data` is the same.\n\n"
+        "| reason | JSON-RPC code | HTTP status | without an id | over ext_mcp | message |\n|---|---|---|---|---|---|\n"
     )
     return GENERATED + head + "\n".join(rows) + "\n"
 

@@ -31,11 +31,11 @@ def run_service(config: str | None, overrides: Mapping[str, Any], *, quiet: bool
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")
     os.environ.pop("PROMETHEUS_MULTIPROC_DIR", None)
     from guardsvc.observe import configure_logging
-    from guardsvc.server.configuration import load_configuration
     from guardsvc.server.live_policy import tell_expired_exceptions
+    from guardsvc.server.storage import load_to_serve
 
     path = None if config is None else Path(config)
-    load = partial(load_configuration, path, overrides)
+    load = partial(load_to_serve, path, overrides)
     configuration = load()
     configure_logging(configuration.service.log.level, configuration.service.log.format)
     tell_expired_exceptions(configuration.policy)

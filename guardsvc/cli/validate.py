@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from guardsvc.cli.exit_codes import ExitCode
+from guardsvc.cli.redacting import EXT_AUTHZ_DENIES, redacts_requests
 from guardsvc.config import ConfigError
+from guardsvc.guards.wasm.settings import WasmSettings
 from guardsvc.server.configuration import Configuration, load_configuration
 
 if TYPE_CHECKING:
@@ -71,6 +73,21 @@ def _warnings(configuration: Configuration) -> list[str]:
         f"guard {bound.id} fails open: when it cannot answer, the operation passes"
         for bound in policy.guards
         if bound.failure_mode == "fail_open"
+    )
+    warnings.extend(
+        f"guard {bound.id} redacts requests: {EXT_AUTHZ_DENIES}"
+        for bound in policy.guards
+        if redacts_requests(policy, bound)
+    )
+    warnings.extend(
+        f"guard {entry.name} runs whatever is in {entry.settings.module} (allow_unsigned): name its digest"
+        for entry in policy.settings.guards
+        if entry.enabled and isinstance(entry.settings, WasmSettings) and entry.settings.digest is None
+    )
+    warnings.extend(
+        f"guard {bound.id} never runs: what was loaded judges nothing of its runs_on"
+        for bound in policy.guards
+        if not bound.points
     )
     warnings.extend(_warnings_about_exceptions(policy))
     warnings.extend(_warnings_about_peers(configuration.service))

@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import json
 from time import perf_counter
-from typing import TYPE_CHECKING, Any, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from guardsvc.engine import decide
+from guardsvc.evaluation.changes import ChangeBench, Changed
+from guardsvc.evaluation.flags import PATIENCE, REVISION, Flag, flag
 from guardsvc.gateways.exchange import Asker, judge
 from guardsvc.mcp.mirror import conforming_post
 from guardsvc.mcp.revisions import response_phase_of
@@ -22,25 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = ["PATIENCE", "Court", "Flag"]
 
-PATIENCE = 60.0
-"""Seconds for a decision; a slow machine must not count as a refusal."""
-REVISION = "2025-11-25"
-
 _FIELDS = (("mcp-protocol-version", REVISION),)
-
-
-class Flag(NamedTuple):
-    """What a policy makes of something.
-
-    Attributes:
-        denied: whether it is refused, or taken out.
-        reviewed: whether it is that, or some guard noticed something.
-        rules: that fired, as ``guard/rule``.
-    """
-
-    denied: bool
-    reviewed: bool
-    rules: tuple[str, ...]
 
 
 class Court:
@@ -56,6 +40,8 @@ class Court:
         self._asker = Asker(protocol=GatewayProtocol.CLI, server_id=server, can_modify=True)
         self._server = server
         self._sources = Sources()
+        self._changes = ChangeBench(self._policy, server)
+        self._remembering: ChangeBench | None = None
         self._runner = asyncio.Runner()
         self.failures: dict[str, int] = {}
 
@@ -66,6 +52,9 @@ class Court:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._runner.run(self._sources.close())
+        self._runner.run(self._changes.close())
+        if self._remembering is not None:
+            self._runner.run(self._remembering.close())
         self._runner.close()
 
     def judges(self, method: str) -> bool:
@@ -82,9 +71,11 @@ class Court:
         return _flag_of(self._call(tool, arguments))
 
     def result(self, tool: str, text: str) -> Flag:
-        """Judge what a tool returns, as one text."""
+        """Judge what a tool returns, as one text. One that goes on changed is noticed, not refused."""
         payload = {"content": [{"type": "text", "text": text}]}
-        return _flag_of(self._answer("tools/call", payload, self._server or "server", tool))
+        decision = self._answer("tools/call", payload, self._server or "server", tool)
+        found = _flag_of(decision)
+        return found._replace(denied=False) if decision.verdict == "modify" else found
 
     def tools(
         self, definitions: Sequence[dict[str, Any]], server: str, wanted: Iterable[int] | None = None
@@ -111,7 +102,22 @@ class Court:
             suspects = list(found) or range(len(definitions))
             alone = [index for index in range(len(definitions)) if self._is_refused_for(definitions, server, index)]
             taken = alone or list(suspects)
-        return [_flag(found.get(index, ()), denied=index in taken) for index in indexes]
+        return [flag(found.get(index, ()), denied=index in taken) for index in indexes]
+
+    @property
+    def learns(self) -> bool:
+        """Whether the policy has a guard that remembers what servers listed."""
+        return ChangeBench.learns(self._policy)
+
+    def change(self, before: dict[str, Any], after: dict[str, Any]) -> Changed:
+        """Judge a tool that was one thing and is another now."""
+        return self._runner.run(self._changes.judge(before, after))
+
+    def change_remembered(self, before: dict[str, Any], after: dict[str, Any]) -> Changed:
+        """The same by the policy with ``rug_pull`` at its defaults behind its guards."""
+        if self._remembering is None:
+            self._remembering = ChangeBench(self._policy, self._server, with_memory=True)
+        return self._runner.run(self._remembering.judge(before, after))
 
     def _is_refused_for(self, definitions: Sequence[dict[str, Any]], server: str, index: int) -> bool:
         listed = [tool if at == index else _name_only(tool) for at, tool in enumerate(definitions)]
@@ -172,11 +178,7 @@ def _flag_of(decision: Decision) -> Flag:
     rules = tuple(rule for rule, _ in _found(decision))
     if denied and not rules:
         rules = (f"{decision.guard or 'engine'}/{decision.code}",)
-    return _flag(rules, denied=denied or decision.verdict == "modify")
-
-
-def _flag(rules: Sequence[str], *, denied: bool) -> Flag:
-    return Flag(denied=denied, reviewed=denied or bool(rules), rules=tuple(dict.fromkeys(rules)))
+    return flag(rules, denied=denied or decision.verdict == "modify")
 
 
 def _found(decision: Decision) -> list[tuple[str, str]]:

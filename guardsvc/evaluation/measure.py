@@ -14,6 +14,7 @@ from guardsvc.evaluation.toolbox import BUILT_IN, definition, tools_of
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
+    from guardsvc.evaluation.changes import Changed
     from guardsvc.evaluation.corpus import Corpus, Row
     from guardsvc.evaluation.court import Court, Flag
 
@@ -26,6 +27,11 @@ SIBLINGS = 4
 MAX_PLACES = 8
 """Fields in which a payload is tried for the slice of every place."""
 MAX_SHOWN = 100
+NOT_LEARNING = (
+    "the policy has no guard that remembers what servers listed, so that a change is judged as if it were new; "
+    "slices with rug_pull say what {type: rug_pull} in its guards would add"
+)
+"""Said where changes are judged by a policy that cannot see them."""
 
 
 @dataclass
@@ -37,12 +43,14 @@ class Evaluation:
         misses: rows judged wrongly.
         not_judged: files, with the reason.
         empty: how many rows of a file lack what would be judged.
+        remarks: what is to be known of the rates of a file.
     """
 
     rates: list[Rate] = field(default_factory=list)
     misses: list[Miss] = field(default_factory=list)
     not_judged: dict[str, str] = field(default_factory=dict)
     empty: dict[str, int] = field(default_factory=dict)
+    remarks: dict[str, str] = field(default_factory=dict)
 
 
 def evaluate(corpus: Corpus, court: Court, progress: Callable[[str, int, int], None]) -> Evaluation:
@@ -62,6 +70,7 @@ def evaluate(corpus: Corpus, court: Court, progress: Callable[[str, int, int], N
         "benign_args.jsonl": _benign_args,
         "malicious_results.jsonl": _malicious_results,
         "benign_results.jsonl": _benign_results,
+        "definition_changes.jsonl": _definition_changes,
     }
     evaluation = Evaluation()
     for file, rows in corpus.files.items():
@@ -71,7 +80,7 @@ def evaluate(corpus: Corpus, court: Court, progress: Callable[[str, int, int], N
         if file in measures:
             measures[file](run)
         else:
-            evaluation.not_judged[file] = "pairs of definitions are for a catalog of what servers listed before"
+            evaluation.not_judged[file] = "nothing is known of how such a file is judged"
         evaluation.rates.extend(run.tally.rates())
     return evaluation
 
@@ -193,12 +202,49 @@ def _benign_args(run: _Run) -> None:
         run.count(row, ["all", *_labelled(row, "source")], flag, what, hostile=False)
 
 
+def _definition_changes(run: _Run) -> None:
+    if not run.court.learns:
+        run.evaluation.remarks[run.file] = NOT_LEARNING
+    for _, row in run.each():
+        before, after = row.data.get("before"), row.data.get("after")
+        if not isinstance(before, dict) or not isinstance(after, dict):
+            run.pass_over()
+            continue
+        changed = run.court.change(before, after)
+        hostile = row.text("label") != "benign"
+        group = "rug pulls" if hostile else "benign changes"
+        if not run.court.learns:
+            added = run.court.change_remembered(before, after)
+            run.tally.count((f"{group}, with rug_pull",), _of_change(added, hostile=hostile))
+        run.tally.count((f"{group}, in the list",), changed.listed)
+        run.tally.count((f"{group}, at the call",), changed.called)
+        if not changed.trusted:
+            run.tally.count((f"{group}, not trusted before",), changed.listed)
+        both = _of_change(changed, hostile=hostile)
+        members = [f"{group}, {member}" for member in row.data.get("changed") or () if isinstance(member, str)]
+        slices = [group, *members, f"{group}, source:{row.source}"]
+        run.count(row, slices, both, f"{row.text('name')}: {_told(before, after)}", hostile=hostile)
+
+
+def _of_change(changed: Changed, *, hostile: bool) -> Flag:
+    """A rug pull is to be refused in the list and at the call; a benign change at neither."""
+    found = changed.listed, changed.called
+    return _all(found) if hostile else _any(found)
+
+
+def _told(before: dict[str, Any], after: dict[str, Any]) -> str:
+    """The members that differ, and the description that the new definition has."""
+    differing = [name for name in {**before, **after} if before.get(name) != after.get(name)]
+    description = after.get("description")
+    return f"[{', '.join(differing)}] {description if isinstance(description, str) else ''}"
+
+
 def _malicious_results(run: _Run) -> None:
     if not run.judged("tools/call"):
         return
     for _, row in run.each():
         flag = run.court.result(row.text("tool") or "tool", row.text("text"))
-        weak = "weak" if row.data.get("weak") is True else "not weak"
+        weak = "weak" if row.data.get("weak") is True else "strong"
         family = row.text("attack").partition("/")[0] or "unknown"
         slices = ["all", weak, f"attack:{family}", *_labelled(row, "source")]
         run.count(row, slices, flag, row.text("text"), hostile=True)
@@ -251,6 +297,12 @@ def _any(flags: Sequence[Flag]) -> Any:
     return first._replace(
         denied=any(flag.denied for flag in flags), reviewed=any(flag.reviewed for flag in flags), rules=()
     )
+
+
+def _all(flags: Sequence[Flag]) -> Flag:
+    rules = dict.fromkeys(rule for flag in flags for rule in flag.rules)
+    denied, reviewed = all(flag.denied for flag in flags), all(flag.reviewed for flag in flags)
+    return flags[0]._replace(denied=denied, reviewed=reviewed, rules=tuple(rules))
 
 
 def _shown(text: str) -> str:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 __all__ = ["REVIEW", "Miss", "Rate", "Tally", "wilson"]
 
-_ORDER = ("all", "level", "kind", "tier", "servers", "hard", "not hard", "weak", "not weak", "lines", "every", "attack")
+_ORDER = ("all", "level", "kind", "tier", "servers", "hard", "not hard", "strong", "weak", "lines", "every", "attack")
 
 Z = 1.959963984540054
 """Standard score of a two-sided interval of 95 %."""

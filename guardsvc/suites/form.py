@@ -135,6 +135,8 @@ class CaseForm(Settings):
     settings: dict[str, Any] = Field(default={})
     rules: dict[str, RuleSettings] = Field(default={})
     servers: tuple[Text, ...] | None = None
+    hosts: dict[Text, tuple[Text, ...]] = Field(default={})
+    tool_prefixes: dict[Text, tuple[Text, ...]] = Field(default={})
     reaches: tuple[Text, ...] | None = None
     schemas: dict[Text, dict[Text, dict[str, Any]]] = Field(default={})
     server: Text | None = None

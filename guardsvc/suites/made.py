@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from guardsvc.model import Caller, FailureMode, GuardContext, GuardType, Mode, SettingsError
+from guardsvc.model import Caller, FailureMode, GuardContext, GuardType, Mode, ServerNames, SettingsError
 from guardsvc.policy import BoundGuard
 from guardsvc.policy.findings import check_actions
 from guardsvc.policy.settings import GuardEntry
@@ -22,7 +22,7 @@ __all__ = ["Made", "make"]
 TIMEOUT = 60.0
 """Seconds; a slow machine is no failed expectation."""
 
-_OF_GUARDS = ("settings", "rules", "servers", "schemas")
+_OF_GUARDS = ("settings", "rules", "servers", "hosts", "tool_prefixes", "schemas")
 _OF_POLICIES = ("server",)
 _GUARD_SERVERS = ("files",)
 
@@ -128,9 +128,16 @@ def _bind(checker: Checker, form: CaseForm, path: Path, guard_type: GuardType[An
     if settings is None:
         return None
     schemas = {(server, tool): schema for server, tools in form.schemas.items() for tool, schema in tools.items()}
+    servers = frozenset(form.servers if form.servers is not None else _GUARD_SERVERS)
     context = GuardContext(
         guard_id=guard_type.name,
-        servers=frozenset(form.servers if form.servers is not None else _GUARD_SERVERS),
+        servers=servers,
+        names={
+            server: ServerNames(
+                ids=(server,), hosts=form.hosts.get(server, ()), tool_prefixes=form.tool_prefixes.get(server, ())
+            )
+            for server in servers
+        },
         input_schemas=schemas,
         actions={rule: of_rule.action for rule, of_rule in form.rules.items()},
     )

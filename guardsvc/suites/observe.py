@@ -15,7 +15,6 @@ from guardsvc.mcp import HttpRequest, InterpretationRules, Refusal, interpret
 from guardsvc.model import (
     Decision,
     Direction,
-    FactRequest,
     FactSource,
     Finding,
     GatewayProtocol,
@@ -25,6 +24,7 @@ from guardsvc.model import (
 )
 from guardsvc.policy import AmbiguousServerError, BoundGuard, Policy
 from guardsvc.state import Sources
+from guardsvc.state.in_memory import InMemory
 from guardsvc.suites.given import operation
 
 if TYPE_CHECKING:
@@ -72,20 +72,7 @@ class _Clocked:
     def __init__(self) -> None:
         self.now = 0.0
         self.sources = Sources(lambda: self.now)
-        self.facts: Mapping[str, FactSource] = {name: _InMemory(source) for name, source in self.sources.facts.items()}
-
-
-class _InMemory:
-    """A source that keeps in memory what the policy would keep in Redis."""
-
-    def __init__(self, source: FactSource) -> None:
-        self._source = source
-
-    async def fetch(self, request: FactRequest) -> Any:
-        need = request.need
-        if getattr(getattr(need, "store", None), "url", None) is not None:
-            need = msgspec.structs.replace(need, store=msgspec.structs.replace(need.store, url=None))
-        return await self._source.fetch(msgspec.structs.replace(request, need=need))
+        self.facts: Mapping[str, FactSource] = {name: InMemory(source) for name, source in self.sources.facts.items()}
 
 
 async def observe(case: LoadedCase, policy: Policy) -> Observed:

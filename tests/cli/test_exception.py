@@ -227,8 +227,8 @@ def test_an_exception_of_a_decision_makes_the_decision_another(guardsvc: Command
 
     assert (before.code, before.object["verdict"]) == (1, "deny")
     assert (after.code, after.object["verdict"]) == (0, "allow")
-    (words,) = after.object["decisions"][0]["guards"]
-    assert [each["suppressed_by"] for each in words["findings"]] == ["exceptions[0]"]
+    guards = after.object["decisions"][0]["guards"]
+    assert [found["suppressed_by"] for guard in guards for found in guard["findings"]] == ["exceptions[0]"]
 
 
 @pytest.mark.parametrize(

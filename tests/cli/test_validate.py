@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import json
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -164,3 +165,28 @@ def test_secrets_are_not_shown(guardsvc: Command, config: Path, monkeypatch: pyt
         assert "secret," not in answer.out + answer.err
         assert "horse" not in answer.out + answer.err
         assert "tiny" not in answer.out + answer.err
+
+
+@pytest.mark.parametrize(
+    ("entry", "warned"),
+    [
+        ({}, False),
+        ({"settings": {"action": "redact"}}, True),
+        ({"settings": {"action": "redact"}, "mode": "shadow"}, False),
+        ({"settings": {"action": "redact"}, "runs_on": ["response"]}, False),
+        ({"rules": {"private_key": {"action": "redact"}}}, True),
+        ({"rules": {"private_key": {"action": "log"}}}, False),
+    ],
+)
+def test_what_ext_authz_cannot_carry_is_told(
+    guardsvc: Command, tmp_path: Path, entry: dict[str, Any], warned: bool
+) -> None:
+    file = tmp_path / "config.yaml"
+    file.write_text(json.dumps({"policy": {"guards": [{"type": "secrets", **entry}]}}))
+    warnings = guardsvc("validate", file, "--output", "json").object["warnings"]
+    (explained,) = guardsvc("explain", "-c", file, "--tool", "search", "-o", "json").object["guards"]
+
+    told = "ext_authz cannot carry a changed request, so there it is a denial, modification_unsupported"
+    assert (f"guard secrets redacts requests: {told}" in warnings) is warned
+    assert explained["warning"] == (f"redacts: {told}" if warned else None)
+    assert (told in guardsvc("explain", "-c", file, "--tool", "search").out) is warned

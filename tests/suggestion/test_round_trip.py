@@ -7,6 +7,7 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any
 
+import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -57,7 +58,10 @@ class Clock:
 
 
 async def verdicts(text: str, seen: list[Seen]) -> list[Any]:
-    policy = load_configuration(Path("suggested"), content=text.encode()).policy
+    suggested = yaml.safe_load(text)
+    for guard in suggested["policy"]["guards"]:
+        guard["timeout_ms"] = 60_000
+    policy = load_configuration(Path("suggested"), content=yaml.safe_dump(suggested).encode()).policy
     clock = Clock()
     sources = {RATE_LIMITS: RateLimits(lambda: clock.now)}
     found = []

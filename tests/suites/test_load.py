@@ -110,7 +110,7 @@ def test_any_file_is_a_suite_or_broken_or_passed_over(data: bytes) -> None:
 def test_files_of_other_forms_are_passed_over() -> None:
     found = find_suites([CASES])
 
-    assert {path.parent.name for path in found.others} == {"tool_poisoning"}
+    assert {path.parent.name for path in found.others} == {"result_injection", "tool_poisoning"}
 
 
 def test_hidden_files_are_not_looked_at(tmp_path: Path) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from time import perf_counter
+from time import process_time
 from typing import Any
 
 import pytest
@@ -83,7 +83,7 @@ def test_every_value_of_any_text_is_found(value: Any, indent: int | None, ascii_
     ],
 )
 def test_hostile_texts_take_one_pass(text: str, pointer: str) -> None:
-    started = perf_counter()
+    started = process_time()
     locate(text, pointer)
 
-    assert perf_counter() - started < 2
+    assert process_time() - started < 2

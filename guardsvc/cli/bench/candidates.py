@@ -7,6 +7,7 @@ import os
 import secrets
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -66,6 +67,10 @@ LEFT_OUT = tuple(guard_type.name for guard_type in NATIVE if guard_type.name not
 """Guards that judge answers only, so that the CheckRequest would measure nothing of them."""
 
 
+LOOK_EVERY_S = 0.01
+"""Between two looks at the log of a server that starts, which needs the processor itself."""
+
+
 class Candidate:
     """One server process; as a context manager it runs and ends.
 
@@ -104,7 +109,7 @@ class Candidate:
                 return self
             if self._process.poll() is not None:
                 raise RuntimeError(f"{self.name} did not start:\n{log.read_text()[-2000:]}")
-            os.sched_yield()
+            time.sleep(LOOK_EVERY_S)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

@@ -28,9 +28,19 @@ ITEMS, KEYS = 4_000, 400
 """Members of one array, of one object; fewer than ``argument_limits`` has as its limit."""
 DESCRIPTION = 4_000
 """Characters of a tool's description."""
+MESSAGE = 16_000
+"""Characters of one message that a server would have sampled."""
+FIELD = 36
+"""Bytes of a field of a form, without its title."""
 
 _HEADERS = ("authorization", "path")
-_LISTS = ("tools", "descriptions")
+_ANSWERED = {
+    "tools": "tools/list",
+    "descriptions": "tools/list",
+    "results": "tools/call",
+    "sampling": "tools/call",
+    "form": "tools/call",
+}
 
 
 class Kind(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -49,9 +59,9 @@ class Kind(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return self.shape in _HEADERS
 
     @property
-    def is_list(self) -> bool:
-        """Whether it is the answer to ``tools/list``."""
-        return self.shape in _LISTS
+    def answers(self) -> str:
+        """The method that it answers, empty where it is a request."""
+        return _ANSWERED.get(self.shape, "")
 
     def body(self, size: int) -> bytes:
         """The body, of ``size`` bytes or a little less."""
@@ -140,6 +150,35 @@ def _descriptions(kind: Kind, room: int) -> bytes:
     return _listing([_described(number, each) for number, each in enumerate(texts)])
 
 
+def _result(kind: Kind, room: int) -> bytes:
+    joined = "".join(_units(kind, room))
+    texts = [joined[start : start + STRING] for start in range(0, len(joined), STRING)]
+    content = ",".join(f'{{"type":"text","text":{_json(text).decode()}}}' for text in texts)
+    return f'{{"jsonrpc":"2.0","id":1,"result":{{"content":[{content}]}}}}'.encode()
+
+
+def _sampling(kind: Kind, room: int) -> bytes:
+    joined = "".join(_units(kind, room))
+    texts = [joined[start : start + MESSAGE] for start in range(0, len(joined), MESSAGE)]
+    messages = ",".join(
+        f'{{"role":"user","content":{{"type":"text","text":{_json(text).decode()}}}}}' for text in texts
+    )
+    return _asked("sampling/createMessage", f'{{"maxTokens":9,"messages":[{messages}]}}')
+
+
+def _form(kind: Kind, room: int) -> bytes:
+    texts = list(_units(kind, room, extra=FIELD))
+    fields = ",".join(
+        f'"f{number}":{{"type":"string","title":{_json(text).decode()}}}' for number, text in enumerate(texts)
+    )
+    return _asked("elicitation/create", f'{{"message":"Which?","requestedSchema":{{"properties":{{{fields}}}}}}}')
+
+
+def _asked(method: str, params: str) -> bytes:
+    asked = f'{{"a":{{"method":"{method}","params":{params}}}}}'
+    return f'{{"jsonrpc":"2.0","id":1,"result":{{"resultType":"input_required","inputRequests":{asked}}}}}'.encode()
+
+
 def _described(number: int, text: str) -> str:
     tool: dict[str, Any] = {"name": f"t{number}", "description": text, "inputSchema": {"type": "object"}}
     return _json(tool).decode()
@@ -161,4 +200,7 @@ _SHAPES: dict[str, Callable[[Kind, int], bytes]] = {
     "answers": _answers,
     "tools": _tools,
     "descriptions": _descriptions,
+    "results": _result,
+    "sampling": _sampling,
+    "form": _form,
 }

@@ -63,7 +63,7 @@ def run_bench(*, rounds: int, seconds: float, as_json: bool) -> None:
         servers = [running.enter_context(candidate) for candidate in candidates(Path(folder))]
         measured: dict[str, list[Round]] = {server.name: [] for server in servers}
         for server in servers:
-            asyncio.run(_load(server, message, WARM_UP_S))
+            asyncio.run(_load(server, message, min(WARM_UP_S, seconds)))
         for number in range(rounds):
             for server in servers[number % 2 :] + servers[: number % 2]:
                 measured[server.name].append(_round(server, message, seconds))
