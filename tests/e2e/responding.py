@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,14 +14,16 @@ import httpx2
 
 from deploy.demo.bootstrap import GUARDSVC, MCP_SERVER, Bootstrap
 from deploy.demo.services import Envoy, Guardsvc
-from tests.e2e.ask import HANGS_AFTER, Answer
+from tests.e2e.ask import HANGS_AFTER, NO_TLS, Answer
 from tests.e2e.scripted_server import Script, ScriptedServer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
 SHIPPED_EXT_PROC = Path(__file__).parents[2] / "deploy" / "envoy" / "ext_proc.yaml"
+SHIPPED_EXT_PROC_UDS = SHIPPED_EXT_PROC.with_name("ext_proc_uds.yaml")
 POLICY = Path(__file__).parent / "policies" / "responses.yaml"
+Fields = Sequence[tuple[str, str]]
 FIELDS = [("content-type", "application/json"), ("accept", "application/json, text/event-stream")]
 EVENTS = (("content-type", "text/event-stream"),)
 EXT_AUTHZ, EXT_PROC = 0, 1
@@ -70,6 +73,9 @@ class Responding:
         self.folder = folder
         self._shipped = shipped
         self.guardsvc = Guardsvc(policy, folder)
+        self._socket = folder / "s" / "guardsvc.sock" if shipped == SHIPPED_EXT_PROC_UDS else None
+        if self._socket is not None:
+            self.guardsvc.address = f"unix:{self._socket}"
         self.server = ScriptedServer()
         self._change = change
         self._running = ExitStack()
@@ -84,7 +90,10 @@ class Responding:
             if self._change is not None:
                 self._change(bootstrap)
             bootstrap.point(MCP_SERVER, self.server.port)
-            bootstrap.point(GUARDSVC, self.guardsvc.port)
+            if self._socket is None:
+                bootstrap.point(GUARDSVC, self.guardsvc.port)
+            else:
+                bootstrap.point_to_socket(GUARDSVC, self._socket)
             self.envoy = Envoy(bootstrap, self.folder)
             self._running.callback(self.envoy.stop)
             self.envoy.start()
@@ -97,20 +106,36 @@ class Responding:
     def __exit__(self, *_: object) -> None:
         self._running.close()
 
-    def ask(self, script: Script, message: Any = None, *, method: str = "POST", path: str = "") -> Arrivals:
+    def ask(
+        self, script: Script, message: Any = None, *, method: str = "POST", path: str = "", more: Fields = ()
+    ) -> Arrivals:
         """Send a message and let the server answer by the script."""
+        return self.follow(script, message, lambda: None, method=method, path=path, more=more)
+
+    def follow(
+        self,
+        script: Script,
+        message: Any,
+        read: Callable[[], None],
+        *,
+        method: str = "POST",
+        path: str = "",
+        more: Fields = (),
+    ) -> Arrivals:
+        """The same, and call ``read`` after each piece that the client has read."""
         self.server.script = script
         started = time.monotonic()
         content = b"" if message is None else json.dumps(message).encode()
-        fields: Sequence[tuple[str, str]] = FIELDS if content else [("accept", "text/event-stream")]
+        fields: Fields = FIELDS if content else [("accept", "text/event-stream")]
         with (
-            httpx2.Client(trust_env=False, timeout=HANGS_AFTER) as client,
-            client.stream(method, self.envoy.url() + path, content=content, headers=list(fields)) as response,
+            httpx2.Client(trust_env=False, verify=NO_TLS, timeout=HANGS_AFTER) as client,
+            client.stream(method, self.envoy.url() + path, content=content, headers=[*fields, *more]) as response,
         ):
             seen = Arrivals(response.status_code, dict(response.headers))
             try:
                 for piece in response.iter_raw():
                     seen.pieces.append((time.monotonic() - started, piece))
+                    read()
             except httpx2.TransportError:
                 seen.broken = True
         return seen
@@ -118,7 +143,7 @@ class Responding:
     def metric(self, series: str) -> float:
         """The value of a series of guardsvc, 0 where there is none."""
         address = next(event["metrics"] for event in self.guardsvc.events() if event.get("event") == "ready")
-        with httpx2.Client(trust_env=False) as client:
+        with httpx2.Client(trust_env=False, verify=NO_TLS) as client:
             lines = client.get(f"http://{address}/metrics").text.splitlines()
         return next((float(line.split()[-1]) for line in lines if line.startswith(series)), 0.0)
 

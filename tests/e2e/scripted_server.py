@@ -17,9 +17,12 @@ PATIENCE = 30.0
 
 @dataclass
 class Script:
-    """One answer. A number among the pieces is a pause in seconds; without ``chunked`` the length is told."""
+    """One answer. Among its pieces a number is a pause in seconds, and an event is waited for.
 
-    pieces: Sequence[bytes | float]
+    Without ``chunked`` the length is told.
+    """
+
+    pieces: Sequence[bytes | float | threading.Event]
     status: str = "200 OK"
     headers: Sequence[tuple[str, str]] = (("content-type", "application/json"),)
     chunked: bool = False
@@ -68,6 +71,9 @@ class ScriptedServer:
         head = "".join(f"{name}: {value}\r\n" for name, value in fields)
         connection.sendall(f"HTTP/1.1 {script.status}\r\n{head}\r\n".encode())
         for piece in script.pieces:
+            if isinstance(piece, threading.Event):
+                piece.wait(PATIENCE)
+                continue
             if not isinstance(piece, bytes):
                 time.sleep(piece)
                 continue

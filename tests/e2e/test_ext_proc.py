@@ -7,8 +7,8 @@ import json
 import os
 import signal
 import subprocess
-import threading
-import time
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
@@ -18,7 +18,9 @@ from tests.e2e.responding import (
     EVENTS,
     EXT_PROC,
     POISON,
+    POLICY,
     SHIPPED_EXT_PROC,
+    SHIPPED_EXT_PROC_UDS,
     Responding,
     call,
     event,
@@ -28,15 +30,21 @@ from tests.e2e.responding import (
     reason,
 )
 from tests.e2e.scripted_server import Script
+from tests.e2e.test_ext_proc_alone import POLICY as POLICY_ALONE
+from tests.e2e.test_ext_proc_alone import SHIPPED as SHIPPED_ALONE
+from tests.server.process import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from deploy.demo.bootstrap import Bootstrap
 
 PING = b": ping\r\n\r\n"
 NOTE = json.dumps({"jsonrpc": "2.0", "method": "notifications/message", "params": {"data": "x"}}).encode()
 JSON = ("content-type", "application/json")
+LATER_S = 4.0
+"""Long enough for what must happen before on a busy machine."""
 
 
 @pytest.fixture(scope="module")
@@ -204,28 +212,35 @@ def test_without_the_decision_about_the_request_it_is_refused(
         assert altered.metric('guardsvc_uncorrelated_responses_total{cause="missing"}') == 2
 
 
-def test_guardsvc_that_dies_lets_nothing_pass(tmp_path_factory: pytest.TempPathFactory) -> None:
-    with Responding(tmp_path_factory.mktemp("dies")) as dying:
-        first = event(NOTE)
-        scripts: list[tuple[Script, bytes]] = [
-            (Script([listed()[:50], 1.5, listed()[50:]]), b""),
-            (Script([first, 1.5, event(listed())], headers=EVENTS, chunked=True), first),
-            (Script([first, event(listed())[:30], 1.5, event(listed())[30:]], headers=EVENTS, chunked=True), first),
-        ]
-        for script, passed in scripts:
-            killing = threading.Thread(target=_kill_after, args=(dying, 0.7))
-            killing.start()
-            answer = dying.ask(script, call())
-            killing.join()
-            dying.guardsvc.stop()
-            assert b"Adds" not in answer.body
-            assert answer.body == passed if passed else answer.status == 503
+@pytest.mark.parametrize(
+    ("shipped", "policy"),
+    [(SHIPPED_EXT_PROC, POLICY), (SHIPPED_EXT_PROC_UDS, POLICY), (SHIPPED_ALONE, POLICY_ALONE)],
+    ids=["ext_proc", "uds", "alone"],
+)
+def test_guardsvc_that_dies_lets_nothing_pass(
+    tmp_path_factory: pytest.TempPathFactory, shipped: Path, policy: Path
+) -> None:
+    """Killed while three answers are half there: what was not judged by then never reaches a client."""
+    first, secret = event(NOTE), b"Adds"
+    scripts = (
+        (Script([listed()[:50], LATER_S, listed()[50:]]), b""),
+        (Script([first, LATER_S, event(listed())], headers=EVENTS, chunked=True), first),
+        (Script([first, event(listed())[:-9], LATER_S, event(listed())[-9:]], headers=EVENTS, chunked=True), first),
+    )
+    with Responding(tmp_path_factory.mktemp("dies"), policy, shipped=shipped) as dying, ThreadPoolExecutor(3) as pool:
+        asked = []
+        for number, (script, _) in enumerate(scripts, start=1):
+            asked.append(pool.submit(dying.ask, script, call()))
+            wait_until(partial(_has_come, dying, number), "it has come to the server")
+        judged = 'guardsvc_decisions_total{method="notifications/message",mode="enforce",phase="other"'
+        wait_until(lambda: dying.metric(judged) == 2, "the first events are judged")
+        os.kill(dying.guardsvc.pid, signal.SIGKILL)
+        for answering, (_, passed) in zip(asked, scripts, strict=True):
+            answer = answering.result()
+            assert secret not in answer.body
+            assert passed.startswith(answer.body) if passed else answer.status == 503
             assert answer.broken or answer.status == 503
-            dying.guardsvc.start()
-            dying.guardsvc.wait()
-            time.sleep(0.5)
 
 
-def _kill_after(running: Responding, seconds: float) -> None:
-    time.sleep(seconds)
-    os.kill(running.guardsvc.pid, signal.SIGKILL)
+def _has_come(running: Responding, number: int) -> bool:
+    return len(running.server.requests) == number
