@@ -89,7 +89,7 @@ def _describe(policy: Policy, operation: Operation, place: Place) -> dict[str, A
                 "mode": bound.mode,
                 "runs": (reason := _why_not(bound, operation)) is None,
                 "why_not": reason,
-                "timeout_ms": round(bound.timeout * 1000, 3),
+                "timeout_ms": round(bound.at(operation.direction).timeout * 1000, 3),
                 "failure_mode": bound.failure_mode,
                 "on_failure": matrix[bound.id],
                 "settings": mask(_entry(policy, bound).settings),

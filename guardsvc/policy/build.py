@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Union
 
 from pydantic import Field, create_model
@@ -31,7 +32,7 @@ from guardsvc.policy.policy import BoundGuard, Point, Policy
 from guardsvc.policy.response_settings import ResponseSettings
 from guardsvc.policy.scope import Scope, Window
 from guardsvc.policy.servers import ServerTable
-from guardsvc.policy.settings import GuardEntry, IntegritySettings, PolicySettings
+from guardsvc.policy.settings import USUAL_MS, GuardEntry, IntegritySettings, PolicySettings
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -132,13 +133,14 @@ def build_policy(
             output_schemas=output_schemas,
             workers=workers,
             actions={rule: of_rule.action for rule, of_rule in entry.rules.items()},
-            timeout=entry.timeout_ms / 1000,
+            timeout=_timeout(entry),
         )
         bound = _bind(entry, registry[entry.type], context, exceptions, checker, path)
         if bound is not None and bound.type.tier is Tier.WASM:
             _check_time(bound, settings, checker, (*path, "timeout_ms"))
         if bound is not None and entry.enabled:
-            guards.append(bound)
+            waits = entry.timeout_ms is None and bound.inline
+            guards.append(replace(bound, response_timeout=settings.responses.deadline_ms / 1000) if waits else bound)
     if checker.problems:
         return None
     return Policy(
@@ -152,6 +154,10 @@ def build_policy(
         reserve=settings.deadline_reserve_ms / 1000,
         exceptions=exceptions.entries,
     )
+
+
+def _timeout(entry: GuardEntry) -> float:
+    return (USUAL_MS if entry.timeout_ms is None else entry.timeout_ms) / 1000
 
 
 def _schemas(settings: PolicySettings, which: str) -> dict[tuple[str, str], dict[str, Any]]:
@@ -185,7 +191,7 @@ def _bind(
         guard=guard,
         priority=entry.priority,
         failure_mode=entry.failure_mode,
-        timeout=entry.timeout_ms / 1000,
+        timeout=_timeout(entry),
         mode=entry.mode,
         points=_points(entry.runs_on or guard_type.runs_on) & getattr(guard, "points", ALL_POINTS),
         scope=Scope.compile(entry.match),

@@ -44,6 +44,7 @@ class BoundGuard:
         exceptions: the policy's exceptions that concern it, None where there are none.
         actions: what a finding amounts to, by rule, where the operator says so.
         rules: ids of its rules, None where they are not known beforehand.
+        response_timeout: seconds it may take for what a server sends; None for the same.
     """
 
     id: str
@@ -59,6 +60,13 @@ class BoundGuard:
     exceptions: Exceptions | None = None
     actions: Mapping[str, RuleAction] = field(default_factory=dict)
     rules: frozenset[str] | None = None
+    response_timeout: float | None = None
+
+    def at(self, direction: Direction) -> BoundGuard:
+        """The guard with the time it has in this direction."""
+        if direction is Direction.REQUEST or self.response_timeout is None:
+            return self
+        return replace(self, timeout=self.response_timeout)
 
     @property
     def weighed(self) -> bool:
@@ -134,7 +142,7 @@ class Policy:
 
     def patient(self, seconds: float) -> Policy:
         """The same policy with that much time for each guard and decision, where a slow machine must not decide."""
-        guards = tuple(replace(guard, timeout=seconds) for guard in self.guards)
+        guards = tuple(replace(guard, timeout=seconds, response_timeout=None) for guard in self.guards)
         return replace(self, guards=guards, deadline=seconds, _chains={})
 
     def default_of(self, direction: Direction) -> Literal["allow", "deny"]:
@@ -154,7 +162,7 @@ class Policy:
 
 
 def _steps(guards: tuple[BoundGuard, ...], point: Point) -> tuple[Step, ...]:
-    here = [guard for guard in guards if point in guard.points]
+    here = [guard.at(point[0]) for guard in guards if point in guard.points]
     return tuple(
         Step(
             tuple(g for g in here if g.priority == priority and g.inline),

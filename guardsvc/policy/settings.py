@@ -14,6 +14,7 @@ from guardsvc.policy.presets import PresetName
 from guardsvc.policy.response_settings import ResponseSettings
 
 __all__ = [
+    "USUAL_MS",
     "ActiveSettings",
     "DenialSettings",
     "GuardEntry",
@@ -69,6 +70,10 @@ class RuleSettings(Settings):
     )
 
 
+USUAL_MS = 100
+"""Time of a guard that is given none."""
+
+
 class GuardEntry(Settings):
     """One guard of the chain."""
 
@@ -79,7 +84,13 @@ class GuardEntry(Settings):
     failure_mode: FailureMode = Field(
         default=FailureMode.FAIL_CLOSED, description="What a guard that cannot answer counts as."
     )
-    timeout_ms: float = Field(default=100, gt=0, le=60_000, description="Time the guard may take, in milliseconds.")
+    timeout_ms: float | None = Field(
+        default=None,
+        gt=0,
+        le=60_000,
+        description=f"Time the guard may take, in milliseconds; {USUAL_MS} by default, but for a native guard that "
+        "judges what a server sends `responses.deadline_ms`.",
+    )
     runs_on: tuple[RunsOn, ...] | None = Field(
         default=None,
         min_length=1,

@@ -46,6 +46,25 @@ def test_defaults_of_a_guard_are_the_safe_ones() -> None:
     assert (bound.failure_mode, bound.mode) == (FailureMode.FAIL_CLOSED, Mode.ENFORCE)
 
 
+@pytest.mark.parametrize(
+    ("entry", "request_s", "response_s"),
+    [
+        ("{type: native_guard, runs_on: [request, response]}", 0.1, 3),
+        ("{type: native_guard, runs_on: [request, response], timeout_ms: 250}", 0.25, 0.25),
+        ("{type: remote, runs_on: [request, response], settings: {url: u}}", 0.1, 0.1),
+    ],
+)
+def test_native_guards_have_the_time_of_a_response_for_what_servers_send(
+    entry: str, request_s: float, response_s: float
+) -> None:
+    policy = build(f"policy: {{responses: {{deadline_ms: 3000}}, guards: [{entry}]}}")
+    times = []
+    for direction, phase in ((REQUEST, Phase.TOOL_INVOKE), (RESPONSE, Phase.TOOL_RESULT)):
+        (step,) = policy.chain(direction, phase)
+        times += [bound.timeout for bound in (*step.inline, *step.concurrent)]
+    assert times == [request_s, response_s]
+
+
 def test_a_guard_is_told_its_id_the_servers_and_the_schemas_of_their_tools() -> None:
     (bound,) = build(
         """

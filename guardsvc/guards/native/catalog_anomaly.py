@@ -9,8 +9,10 @@ from pydantic import Field
 
 from guardsvc.guards.native.lists import (
     LIST_PHASES,
+    MAX_REMEMBERED,
     Entry,
     Prefixes,
+    digest_of_list,
     entries_of,
     listing_kind,
     member_of,
@@ -45,7 +47,7 @@ __all__ = ["CATALOG_ANOMALY", "CatalogAnomaly", "CatalogAnomalySettings"]
 CODE = "catalog_anomaly_detected"
 SETTLING = 60.0
 """Seconds after the first sight of a catalog in which what is shown belongs to it: its pages come one by one."""
-_CACHED = 256
+_CACHED = 64
 _DIGITS = 16
 _KINDS = (PinKind.TOOL, PinKind.PROMPT)
 RULES: Mapping[str, tuple[Severity, tuple[str, ...]]] = {
@@ -54,8 +56,6 @@ RULES: Mapping[str, tuple[Severity, tuple[str, ...]]] = {
     "churn": (Severity.MEDIUM, ("SAF-T1201", "MCP03")),
 }
 """Severity and threat ids of the findings, by rule."""
-
-_encode = msgspec.json.Encoder().encode
 
 
 class CatalogAnomalySettings(StoredSettings):
@@ -148,11 +148,12 @@ class CatalogAnomaly:
         listed = operation.payload[_member(kind)]
         if type(listed) is not list:
             return ()
-        whole = self._digests.digest(_encode((operation.servers, listed)), kind.encode())
+        whole = digest_of_list(operation, kind)
         found = self._digests.get(whole)
         if found is None:
             found = tuple(_digested(entries_of(operation, kind, self._prefixes), kind))
-            self._digests.put(whole, found)
+            if len(found) <= MAX_REMEMBERED:
+                self._digests.put(whole, found)
         return found
 
     def _of_server(

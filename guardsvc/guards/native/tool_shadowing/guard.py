@@ -9,7 +9,15 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from guardsvc.guards.native.excerpt import excerpt
-from guardsvc.guards.native.lists import Entry, Prefixes, entries_of, indexes_of, refuse_entries
+from guardsvc.guards.native.lists import (
+    MAX_REMEMBERED,
+    Entry,
+    Prefixes,
+    digest_of_list,
+    entries_of,
+    indexes_of,
+    refuse_entries,
+)
 from guardsvc.guards.native.names import fold, is_disguised, is_near, skeleton_of
 from guardsvc.guards.native.storage import store_of
 from guardsvc.guards.native.tool_poisoning.cache import DigestCache
@@ -68,8 +76,6 @@ RULES: Mapping[str, tuple[Severity, tuple[str, ...]]] = {
 _Noticed = tuple[str, str, str]
 """Rule, JSON pointer, and the name it is about or what is to be told."""
 
-_encode = msgspec.json.Encoder().encode
-
 
 class ToolShadowing:
     """The guard; see ``ToolShadowingSettings``."""
@@ -93,6 +99,7 @@ class ToolShadowing:
         denying |= {"same_name", "similar_name", "claims_prefix"} if settings.same_names == "deny" else set()
         self._denying = frozenset(denying | ({"names_tool"} if settings.mentions == "deny" else set()))
         self._seen = DigestCache[tuple[Finding, ...]](_CACHED, b"tool_shadowing")
+        self._names = DigestCache[tuple[tuple[str, str], ...]](_INDEXES, b"names")
         self._indexes: OrderedDict[tuple[int, ...], tuple[tuple[Mapping[str, Seen], ...], Index]] = OrderedDict()
 
     def needs(self, operation: Operation) -> Mapping[str, Any]:
@@ -137,20 +144,34 @@ class ToolShadowing:
         if not operation.learnable or not isinstance(fact, ListedFact) or decision.verdict not in ("allow", "modify"):
             return {}
         payload = decision.payload if decision.verdict == "modify" else operation.payload
+        if payload is not operation.payload:
+            operation = msgspec.structs.replace(operation, payload=payload)
         shown: dict[Any, dict[str, str]] = {}
-        for entry in entries_of(msgspec.structs.replace(operation, payload=payload), PinKind.TOOL, self._prefixes):
-            if entry.name is None or entry.server is None or entry.name in fact.names.get(entry.server, ()):
-                continue
-            shown.setdefault(place_of(operation.caller, entry.server), {})[entry.name] = ""
+        for server, name in self._named(operation):
+            if name not in fact.names.get(server, ()):
+                shown.setdefault(place_of(operation.caller, server), {})[name] = ""
         if not shown:
             return {}
         need = NoteNeed(store=self._store, kind=PinKind.TOOL, names=shown, most=self._settings.max_names)
         return {LISTED: need}
 
+    def _named(self, operation: Operation) -> tuple[tuple[str, str], ...]:
+        """Server and name of each tool that has one of each."""
+        digest = digest_of_list(operation, PinKind.TOOL)
+        known = self._names.get(digest)
+        if known is None:
+            known = tuple(
+                (entry.server, entry.name)
+                for entry in entries_of(operation, PinKind.TOOL, self._prefixes)
+                if entry.server is not None and entry.name is not None
+            )
+            if len(known) <= MAX_REMEMBERED:
+                self._names.put(digest, known)
+        return known
+
     def _findings(self, operation: Operation, names: Mapping[str, Mapping[str, Seen]]) -> tuple[Finding, ...]:
         index = self._index(names)
-        data = _encode((operation.servers, operation.payload["tools"]))
-        digest = self._seen.digest(data, str(index.serial).encode())
+        digest = digest_of_list(operation, PinKind.TOOL) + index.serial.to_bytes(8)
         known = self._seen.get(digest)
         if known is None:
             entries = entries_of(operation, PinKind.TOOL, self._prefixes)
