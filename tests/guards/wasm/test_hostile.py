@@ -273,7 +273,7 @@ def test_logs_are_bounded_and_tell_one_line_each(tmp_path: Path, capsys: pytest.
 
     assert ask(guard(tmp_path, core, host=("log",))) is ALLOW
 
-    said = [line for line in capsys.readouterr().out.splitlines() if "wasm_guard_says" in line]
+    said = [line for line in "".join(capsys.readouterr()).splitlines() if "wasm_guard_says" in line]
     assert len(said) == 16
     assert all("one line [2J" in line for line in said)
 

@@ -231,7 +231,7 @@ def test_a_worker_that_is_killed_with_a_decision_under_way_leaves_none_in_flight
             os.kill(pids(running)[1], signal.SIGKILL)
             assert under_way.exception() is not None
         wait_until(lambda: ready(running), "ready again")
-        assert running.metric("guardsvc_inflight") == 0
+        running.wait_for_metric("guardsvc_inflight", 0)
         assert running.end() == 0
 
 
