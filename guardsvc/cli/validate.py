@@ -64,7 +64,7 @@ def _warnings(configuration: Configuration) -> list[str]:
     elif all(bound.mode == "shadow" for bound in policy.guards) and policy.settings.default == "deny":
         warnings.append("all guards are in shadow mode, so default: deny refuses every operation")
     if policy.settings.default == "allow":
-        warnings.append("default: allow lets pass what no guard judged, even where the chain itself fails")
+        warnings.append("default: allow lets pass what no guard judged, requests even where the chain itself fails")
     if policy.settings.transport.other == "allow":
         warnings.append("transport.other: allow lets requests of every kind pass unread, a POST outside mcp_paths too")
     if policy.settings.mode == "shadow":

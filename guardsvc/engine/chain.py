@@ -77,8 +77,9 @@ async def decide(
     except Exception:
         log.exception("the chain failed")
         outcomes = tuple(run.outcomes)
-        # What a guard has refused or changed does not pass as it came, whatever the default.
-        if policy.default_of(operation.direction) == "allow" and run.end is None and run.current is operation:
+        # Whatever the default: what a guard refused or changed does not pass as it came, nor what a server sends.
+        asks = operation.direction is Direction.REQUEST and policy.settings.default == "allow"
+        if asks and run.end is None and run.current is operation:
             return _decision(policy, operation, started, verdict="allow", outcomes=outcomes)
         return refuse(policy, operation, "internal_error", outcomes=outcomes, started=started)
     if run.end is not None and operation.direction is Direction.RESPONSE:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 import grpc
 import structlog
@@ -26,6 +26,7 @@ __all__ = ["CallService"]
 
 log = structlog.get_logger(__name__)
 
+A = TypeVar("A")
 Context = Any
 """``grpc.aio.ServicerContext``, which is generic only to type checkers."""
 
@@ -60,10 +61,16 @@ class CallService:
         self._intake = intake or Intake()
 
     def _refuse_unread(
-        self, context: Context, limit: Shed, write: Callable[[Policy, Exchange], bytes], direction: Direction
-    ) -> bytes:
-        """The answer to a call that there is no room for, and its record."""
-        policy, bounds = self._policy(), self._intake.admission.bounds
+        self,
+        context: Context,
+        limit: Shed,
+        write: Callable[[Policy, Exchange], A],
+        direction: Direction,
+        *,
+        policy: Policy | None = None,
+    ) -> A:
+        """The answer to a call that there is no room for, and its record; under the policy in force by default."""
+        policy, bounds = policy or self._policy(), self._intake.admission.bounds
         peer = peer_address(context.peer())
         exchange = overloaded(policy, self.PROTOCOL, bounds, limit, peer=peer, direction=direction)
         answer = write(policy, exchange)
@@ -99,22 +106,13 @@ class CallService:
                 answer, decisions = await work(policy, arrived + budget)
             except OverloadedError:
                 raise
-            except Exception as error:
-                if (no_room := _no_room(error)) is not None:
-                    raise no_room from None
+            except Exception:
                 log.exception("call_failed", service=self.SERVICE)
                 self._recorder.fault(self.SERVICE)
                 await context.abort(grpc.StatusCode.INTERNAL, "the decision failed")
         for decision in decisions:
             self._recorder.record(decision)
         return answer
-
-
-def _no_room(error: Exception) -> OverloadedError | None:
-    """That there is no room for one of several pieces of work, where that is what they failed of."""
-    while isinstance(error, ExceptionGroup):
-        error = error.exceptions[0]
-    return error if isinstance(error, OverloadedError) else None
 
 
 def _budget(policy: Policy, remaining: float | None, direction: Direction) -> float:

@@ -171,6 +171,8 @@ async def _judge(
     decisions: list[Decision] = []
     payload = read.payload
     known = bool(read.method) or read.kind is not Kind.RESULT
+    if read.kind in _ANSWERS and not read.method:
+        policy = policy.strictest  # nobody knows to what it answers, so that no scope can tell
     for phase in (read.phase,) if known else points_of(payload):
         operation = _operation(message, asker, **_read_fields(read) | {"phase": phase, "payload": payload})
         decision = await decide(policy, operation, deadline=deadline, can_modify=can_modify, sources=sources)

@@ -127,7 +127,7 @@ _ROWS = (
     Reason(
         "tool_poisoning_detected",
         _DENIED,
-        "A tool's definition carries instructions or hides text.",
+        "A definition of the server carries instructions or hides text.",
         status_without_id=403,
     ),
     Reason(

@@ -10,7 +10,20 @@ from typing import Any
 import msgspec
 import pytest
 
-from guardsvc.model import ALLOW, Allow, Deny, ErrorKind, GuardFailure, Kind, Mode, Modify, Operation, Pending
+from guardsvc.model import (
+    ALLOW,
+    Allow,
+    Deny,
+    Direction,
+    ErrorKind,
+    GuardFailure,
+    Kind,
+    Mode,
+    Modify,
+    Operation,
+    Pending,
+    Phase,
+)
 from guardsvc.policy import BoundGuard, Policy
 from tests.engine.scripted import CALL, DENY, asked, decided, finding, guard, hook, policy, raises
 
@@ -160,6 +173,12 @@ async def test_a_fault_of_the_engine_is_a_denial_unless_the_policy_allows_by_def
     fields = [name for name, field in Policy.__dataclass_fields__.items() if field.init and name[0] != "_"]
     chainless = Chainless(**{name: getattr(broken, name) for name in fields})
     assert (await decided(chainless)).code == code
+
+
+async def test_what_a_server_sends_does_not_pass_over_a_fault_whatever_the_default() -> None:
+    answer = msgspec.structs.replace(CALL, direction=Direction.RESPONSE, phase=Phase.TOOL_RESULT, kind=Kind.RESULT)
+    decision = await decided(policy(guard("first"), undecided(), default="allow"), answer)
+    assert (decision.verdict, decision.code) == ("deny", "internal_error")
 
 
 async def test_a_request_without_a_message_that_nobody_knows_is_a_fault() -> None:

@@ -10,12 +10,12 @@ import grpc
 import pytest
 
 from guardsvc._proto.envoy.service.auth.v3.external_auth_pb2 import CheckResponse
-from guardsvc._proto.guardsvc.v1.guard_service_pb2 import EvaluateResponse
+from guardsvc._proto.guardsvc.v1.guard_service_pb2 import EvaluateBatchResponse, EvaluateResponse
 from guardsvc.gateways.admission import Admission, Bounds, OverloadedError
 from guardsvc.gateways.entrance import Intake
 from guardsvc.gateways.ext_authz import ExtAuthz
 from guardsvc.gateways.guard_service import GuardService
-from guardsvc.gateways.judging import Judging
+from guardsvc.gateways.judging import HERE, Judging
 from guardsvc.gateways.seal import Seal
 from guardsvc.gateways.unread import Unread
 from guardsvc.model import FailureMode, Mode
@@ -23,7 +23,7 @@ from guardsvc.observe import Recorder
 from guardsvc.observe.audit.verify import verify
 from tests.engine.scripted import guard, policy
 from tests.gateways.ext_authz.checks import attributes, check_request
-from tests.gateways.guard_service.questions import CALL, batch, question
+from tests.gateways.guard_service.questions import CALL, LIST, RESULT, batch, question
 from tests.observe.audits import KEYS, Kept, auditing, records
 
 if TYPE_CHECKING:
@@ -44,6 +44,15 @@ class NoRoom:
         raise OverloadedError("large_bodies")
 
     statement = message = request
+
+
+class RoomForSmall(NoRoom):
+    """Judges what has a small payload."""
+
+    async def statement(self, policy: Any, statement: Any, *args: Any, **more: Any) -> Any:
+        if len(statement.payload) > 1000:
+            raise OverloadedError("large_bodies")
+        return await HERE.statement(policy, statement, *args, **more)
 
 
 def full_memory() -> Unread:
@@ -128,3 +137,53 @@ async def test_one_that_passes_unread_is_on_record_too(tmp_path: Path, mode: Mod
             assert answer.status.code == 0
     (record,) = decisions(file)
     assert (record["applied"], record["reason"], record["detail"]) == ("allow", "overloaded", "decisions")
+
+
+@pytest.mark.parametrize("mode", ["best_effort", "required"])
+async def test_one_question_of_a_batch_without_room_leaves_the_others_their_answers(tmp_path: Path, mode: str) -> None:
+    shed: list[str] = []
+    intake = Intake(admission=Admission(tell=shed.append), judging=cast("Judging", RoomForSmall()))
+    large = question(payload={"name": "read", "arguments": {"text": "x" * 1000}})
+    file = tmp_path / "audit"
+    with auditing(file, mode=mode) as kept:
+        async with serving(kept, intake, policy(guard("g"), name="shop")) as channel:
+            answer = await asked(channel, BATCH, batch(question(CALL), large, question(LIST)))
+            with pytest.raises(grpc.aio.AioRpcError) as error:
+                await asked(channel, BATCH, batch(large, large))
+    assert error.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+    first, refused, last = [response.decision for response in EvaluateBatchResponse.FromString(answer).responses]
+    assert [each.WhichOneof("verdict") for each in (first, refused, last)] == ["allow", "deny", "allow"]
+    assert refused.deny.code == "overloaded"
+    assert shed == ["large_bodies", "large_bodies"]
+
+    kept_records = {record["decision_id"]: record for record in decisions(file)}
+    assert kept_records.keys() == {first.id, refused.id, last.id}
+    record = kept_records[refused.id]
+    assert (record["applied"], record["reason"], record["detail"]) == ("deny", "overloaded", "large_bodies")
+    assert (record["policy_name"], record["address"]) == ("shop", "127.0.0.1")
+    report = verify([str(file)], KEYS)
+    assert (report.breaks, report.decisions) == ([], 3)
+
+
+async def test_where_requests_pass_unjudged_a_response_is_refused(tmp_path: Path) -> None:
+    chain, text = policy(guard("g")), "x" * 1000
+    request = question(payload={"name": "read", "arguments": {"text": text}})
+    response = question(RESULT, payload={"content": [{"type": "text", "text": text}]})
+
+    def intake(calls: int) -> Intake:
+        bounds = Bounds(decisions=calls, bytes=1 << 20, failure_mode=FailureMode.FAIL_OPEN)
+        return Intake(admission=Admission(bounds), judging=cast("Judging", RoomForSmall()))
+
+    async def evaluated(channel: grpc.aio.Channel, asking: Any) -> str:
+        answer = await asked(channel, EVALUATE, asking.SerializeToString())
+        return str(EvaluateResponse.FromString(answer).decision.WhichOneof("verdict"))
+
+    with auditing(tmp_path / "audit") as kept:
+        async with serving(kept, intake(10), chain) as channel:
+            assert [await evaluated(channel, each) for each in (request, response)] == ["allow", "deny"]
+            answer = await asked(channel, BATCH, batch(question(CALL), request, response))
+        async with serving(kept, intake(0), chain) as channel:
+            # What it shows is not known.
+            assert await evaluated(channel, response) == "deny"
+    responses = EvaluateBatchResponse.FromString(answer).responses
+    assert [each.decision.WhichOneof("verdict") for each in responses] == ["allow", "allow", "deny"]

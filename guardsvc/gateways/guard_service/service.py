@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from time import perf_counter
-from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Any, NoReturn, TypeAlias, TypeVar
 
 import grpc
 from google.protobuf.message import DecodeError
@@ -13,7 +13,9 @@ from guardsvc._proto.guardsvc.v1.guard_service_pb2 import (
     EvaluateBatchRequest,
     EvaluateBatchResponse,
     EvaluateRequest,
+    EvaluateResponse,
 )
+from guardsvc.gateways.admission import OverloadedError
 from guardsvc.gateways.call import CallService
 from guardsvc.gateways.entrance import Entrance, Intake
 from guardsvc.gateways.guard_service.decode import Question, decode
@@ -41,6 +43,8 @@ A = TypeVar("A")
 Q = TypeVar("Q")
 Context = Any
 """``grpc.aio.ServicerContext``, which is generic only to type checkers."""
+Answered: TypeAlias = "tuple[EvaluateResponse, tuple[Decision, ...]]"
+"""The answer to one question of a batch, and the decisions behind it."""
 
 
 class GuardService(CallService):
@@ -85,12 +89,30 @@ class GuardService(CallService):
         return self._intake
 
     async def shed(self, context: Context, limit: Shed) -> bytes:
-        """Answer an Evaluate that there is no room for."""
-        return self.refuse_unread(context, limit, _written)
+        """Answer an Evaluate that is not read: it may show a response, which nobody else would judge."""
+        return self.refuse_unread(context, limit, _written, direction=Direction.RESPONSE)
 
-    def refuse_unread(self, context: Context, limit: Shed, write: Callable[[Decision], bytes]) -> bytes:
-        """The answer to a question that there is no room for, whatever the form it came in."""
-        return self._refuse_unread(context, limit, lambda _, exchange: write(exchange.leading), Direction.REQUEST)
+    def refuse_unread(
+        self,
+        context: Context,
+        limit: Shed,
+        write: Callable[[Decision], A],
+        *,
+        direction: Direction = Direction.RESPONSE,
+        policy: Policy | None = None,
+    ) -> A:
+        """The answer to a question that there is no room for, whatever the form it came in.
+
+        Args:
+            context: of the call.
+            limit: that the question is beyond.
+            write: makes the answer.
+            direction: of what is asked about; a response, and what may be one, is refused whatever the failure mode.
+            policy: of the call, where it has one already.
+        """
+        return self._refuse_unread(
+            context, limit, lambda _, exchange: write(exchange.leading), direction, policy=policy
+        )
 
     def read(self, reading: Callable[[Policy, bool, bool], Q], context: Context) -> Q:
         """What a caller asks, read as one that is believed or not, and whose lists teach or do not."""
@@ -129,13 +151,18 @@ class GuardService(CallService):
         except StatementError as error:
             await _refuse(context, str(error))
 
-        return await self.ask(question, context, _written, arrived=arrived)
+        try:
+            return await self.ask(question, context, _written, arrived=arrived)
+        except OverloadedError as error:
+            self._intake.admission.tell(error.limit)
+            direction = question.statement.direction
+            return self.refuse_unread(context, error.limit, _written, direction=direction)
 
     async def evaluate_batch(self, data: bytes, context: Context) -> bytes:
         """Decide about each of several operations, under one policy and one deadline.
 
-        A refused operation is one answer among the others; one that contradicts itself is the caller's
-        fault and ends the call.
+        A refused operation is one answer among the others, and so is one that there is no room for where others
+        were decided: these have counted. One that contradicts itself is the caller's fault and ends the call.
 
         Args:
             data: a serialised ``EvaluateBatchRequest``.
@@ -145,6 +172,7 @@ class GuardService(CallService):
             A serialised ``EvaluateBatchResponse``, in the order of the requests.
 
         Raises:
+            OverloadedError: there is no room for any of them.
             grpc.aio.AbortError: as for one operation, and INVALID_ARGUMENT where there are too many.
         """
         arrived = perf_counter()
@@ -164,8 +192,8 @@ class GuardService(CallService):
 
         async def work(policy: Policy, deadline: float) -> tuple[bytes, Iterable[Decision]]:
             async with asyncio.TaskGroup() as group:
-                tasks = [group.create_task(self._answer(policy, question, deadline, encode)) for question in questions]
-            answers = [task.result() for task in tasks]
+                tasks = [group.create_task(self._answer_or_limit(policy, each, deadline)) for each in questions]
+            answers = self._with_refusals(policy, context, questions, [task.result() for task in tasks])
             response = EvaluateBatchResponse(responses=[response for response, _ in answers])
             return response.SerializeToString(), [decision for _, made in answers for decision in made]
 
@@ -209,6 +237,34 @@ class GuardService(CallService):
         response = write(exchange.leading)
         kept = await keep(exchange, self._recorder, policy, size=len(statement.payload), deadline=deadline)
         return (response if kept is exchange else write(kept.leading)), kept.decisions
+
+    async def _answer_or_limit(self, policy: Policy, question: Question, deadline: float) -> Answered | OverloadedError:
+        try:
+            return await self._answer(policy, question, deadline, encode)
+        except OverloadedError as error:
+            return error
+
+    def _with_refusals(
+        self, policy: Policy, context: Context, questions: list[Question], came: list[Answered | OverloadedError]
+    ) -> list[Answered]:
+        """What came of the questions of a batch, with an answer and a record for each that there was no room for.
+
+        Raises:
+            OverloadedError: there was no room for any of them.
+        """
+        errors = [each for each in came if isinstance(each, OverloadedError)]
+        if errors and len(errors) == len(came):
+            raise errors[0]
+        answers: list[Answered] = []
+        for question, each in zip(questions, came, strict=True):
+            if not isinstance(each, OverloadedError):
+                answers.append(each)
+                continue
+            self._intake.admission.tell(each.limit)
+            direction = question.statement.direction
+            refusal = self.refuse_unread(context, each.limit, encode, direction=direction, policy=policy)
+            answers.append((refusal, ()))
+        return answers
 
 
 def _written(decision: Decision) -> bytes:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import zlib
+from dataclasses import replace
 from time import process_time
 from typing import Any
 
@@ -14,6 +15,8 @@ import pytest
 from guardsvc.gateways.admission import Admission, Bounds
 from guardsvc.gateways.entrance import Intake
 from guardsvc.model import Kind, Operation, Phase
+from guardsvc.policy.scope import Scope
+from guardsvc.policy.settings import MatchSettings
 from tests.engine.scripted import asked, guard, policy
 from tests.gateways.ext_proc.streams import (
     BUFFERED,
@@ -158,6 +161,15 @@ async def test_a_client_that_listens_goes_on_listening() -> None:
     assert seen.body.endswith(event(notification()))
     assert json.loads(seen.body.split(b"\n")[1].removeprefix(b"data: "))["id"] == 3
     assert (b"BAD" in seen.body, seen.ended, seen.status) == (False, True, None)
+
+
+async def test_an_answer_that_a_listener_gets_is_in_the_scope_of_every_guard() -> None:
+    scoped = replace(
+        guard("g", judge_words), scope=Scope.compile(MatchSettings(tools=("read",), methods=("tools/call",)))
+    )
+    everything = guard("all")
+    seen = await exchange(policy(scoped, everything), LISTENING, *pieces("response", event(result("BAD", 3))))
+    assert b"BAD" not in seen.body
 
 
 async def test_what_a_listener_gets_is_judged_by_its_shape() -> None:

@@ -1,4 +1,4 @@
-"""The guard: every definition of a tools list, and one verdict on the list."""
+"""The guard: every definition that a server lists, its instructions, and one verdict on all of them."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from guardsvc.guards.native.lists import indexes_of, refuse_entries
+from guardsvc.guards.native.lists import LIST_PHASES, indexes_of, member_of, refuse_entries
 from guardsvc.guards.native.tool_poisoning.cache import DigestCache
 from guardsvc.guards.native.tool_poisoning.custom import CustomRules, custom_id
 from guardsvc.guards.native.tool_poisoning.judge import RANKS, Judge
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 __all__ = ["CODE", "MAX_FINDINGS", "MESSAGE", "MORE", "TOOL_POISONING", "WEIGHTS", "ToolPoisoning"]
 
 CODE = "tool_poisoning_detected"
-MESSAGE = "A tool's definition carries instructions or hides text."
+MESSAGE = "A definition of the server carries instructions or hides text."
 MAX_FINDINGS = 256
 """Findings of one list that are reported; the verdict is made of all."""
 MORE = "more_findings"
@@ -49,6 +49,10 @@ WEIGHTS = {Severity.INFO: 0.0, Severity.LOW: 0.2, Severity.MEDIUM: 0.4, Severity
 
 _ENCODER = msgspec.json.Encoder()
 _MERGED = b"merged"
+_INSTRUCTIONS = "instructions"
+_DESCRIPTION = "/description"
+_KINDS = {member_of(kind)[0]: kind for kind in (PinKind.TOOL, PinKind.PROMPT, PinKind.RESOURCE, PinKind.TEMPLATE)}
+"""What a member of a payload lists."""
 
 
 class ToolPoisoning:
@@ -70,22 +74,22 @@ class ToolPoisoning:
         self._tools = DigestCache[tuple[Finding, ...]](settings.cache_entries, fingerprint)
 
     def evaluate(self, operation: Operation, facts: Facts) -> Verdict:
-        """Judge the definitions of a tools list; what is no such list has none."""
+        """Judge the definitions of a list, and what a server tells of its use; what is neither has none."""
         del facts
         if operation.direction is not Direction.RESPONSE or type(operation.payload) is not dict:
             return ALLOW
-        tools = operation.payload.get("tools")
-        if not tools:
-            return ALLOW
         merged = operation.server is None
-        verdict = self._judge_list(tools if type(tools) is list else [tools], merged=merged)
+        verdicts = [
+            self._judge_list(definitions, member, merged=merged) for member, definitions in _shown(operation.payload)
+        ]
+        verdict = verdicts[0] if len(verdicts) == 1 else self._joined(verdicts)
         return self._refuse(operation, verdict) if isinstance(verdict, Deny) else verdict
 
     def reconsider(self, operation: Operation, findings: tuple[Finding, ...]) -> Verdict:
         """What the guard says of the list if these of its findings are all there is."""
         by_tool: dict[str, list[Finding]] = {}
         for finding in findings:
-            by_tool.setdefault(finding.where.split("/", 3)[2] if finding.where else MORE, []).append(finding)
+            by_tool.setdefault(_entry(finding) if finding.where else MORE, []).append(finding)
         verdict = self._verdict(findings, sum(map(self._denies, by_tool.values())))
         return self._refuse(operation, verdict) if isinstance(verdict, Deny) else verdict
 
@@ -93,13 +97,18 @@ class ToolPoisoning:
         """The denial, or the list without the tools that it is for, where the settings say so."""
         by_tool: dict[str, list[Finding]] = {}
         for finding in verdict.findings:
-            by_tool.setdefault("/".join(finding.where.split("/", 3)[:3]), []).append(finding)
-        whole = MORE in {finding.rule for finding in verdict.findings} or type(operation.payload["tools"]) is not list
+            by_tool.setdefault(_entry(finding), []).append(finding)
         denying = [found[0] for found in by_tool.values() if self._denies(found)]
+        members = {finding.where.split("/", 2)[1] for finding in denying if finding.where}
+        member = members.pop() if len(members) == 1 else ""
+        kind = _KINDS.get(member)
+        whole = (
+            MORE in {finding.rule for finding in verdict.findings} or type(operation.payload.get(member)) is not list
+        )
         refused = refuse_entries(
             operation,
-            PinKind.TOOL,
-            set() if whole else indexes_of(denying, PinKind.TOOL),
+            kind,
+            set() if whole or kind is None else indexes_of(denying, kind),
             verdict.findings,
             on_finding=self._settings.on_finding,
             code=verdict.code,
@@ -107,26 +116,32 @@ class ToolPoisoning:
         )
         return verdict if isinstance(refused, Deny) else refused
 
-    def _judge_list(self, tools: list[Any], *, merged: bool) -> Verdict:
+    def _joined(self, verdicts: list[Verdict]) -> Verdict:
+        """One verdict on everything that an answer lists."""
+        told = [verdict for verdict in verdicts if isinstance(verdict, Allow | Deny)]
+        denied = sum(verdict.details["poisoned"] for verdict in told if isinstance(verdict, Deny))
+        return self._verdict(tuple(finding for verdict in told for finding in verdict.findings), denied)
+
+    def _judge_list(self, tools: list[Any], member: str, *, merged: bool) -> Verdict:
         selected = self._select(tools)
         if not self._settings.builtin_rules and not self._custom.possible(selected):
             return ALLOW
         lines = _encode_lines(selected)
-        digest = self._digest_of_list(lines, merged=merged)
+        digest = self._digest_of_list(lines, member, merged=merged)
         known = None if digest is None else self._lists.get(digest)
         if known is not None:
             return known
         definitions: Sequence[bytes | None]
         definitions = [_encode(tool) for tool in selected] if lines is None else lines.split(b"\n")[:-1]
-        verdict = self._conclude(self._findings(selected, definitions, merged=merged))
+        verdict = self._conclude(self._findings(selected, definitions, merged=merged), member)
         if digest is not None:
             self._lists.put(digest, verdict)
         return verdict
 
-    def _digest_of_list(self, lines: bytes | None, *, merged: bool) -> bytes | None:
+    def _digest_of_list(self, lines: bytes | None, member: str, *, merged: bool) -> bytes | None:
         if lines is None or not self._settings.cache_entries:
             return None
-        return self._lists.digest(lines, _MERGED if merged else b"")
+        return self._lists.digest(lines, member.encode() + (_MERGED if merged else b""))
 
     def _select(self, tools: list[Any]) -> list[Any]:
         if self._members is None:
@@ -171,7 +186,7 @@ class ToolPoisoning:
                 found.append((index, findings))
         return found
 
-    def _conclude(self, found: Iterable[tuple[int, tuple[Finding, ...]]]) -> Verdict:
+    def _conclude(self, found: Iterable[tuple[int, tuple[Finding, ...]]], member: str) -> Verdict:
         denying: list[Finding] = []
         others: list[Finding] = []
         denied = 0
@@ -180,7 +195,7 @@ class ToolPoisoning:
                 continue
             denies = self._denies(findings)
             denied += denies
-            (denying if denies else others).extend(_placed(finding, index) for finding in findings)
+            (denying if denies else others).extend(_placed(finding, member, index) for finding in findings)
         return self._verdict(_limited(denying, others), denied)
 
     def _denies(self, findings: Collection[Finding]) -> bool:
@@ -220,8 +235,25 @@ def _score(findings: Collection[Finding]) -> float:
     return 1.0 - innocent
 
 
-def _placed(finding: Finding, index: int) -> Finding:
-    return msgspec.structs.replace(finding, where=f"/tools/{index}{finding.where}")
+def _shown(payload: dict[str, Any]) -> list[tuple[str, list[Any]]]:
+    """What a payload defines, by member."""
+    shown = [(member, payload[member]) for member in _KINDS if payload.get(member)]
+    found = [(member, listed if type(listed) is list else [listed]) for member, listed in shown]
+    instructions = payload.get(_INSTRUCTIONS)
+    if instructions:
+        found.append((_INSTRUCTIONS, [{"description": instructions}]))
+    return found
+
+
+def _placed(finding: Finding, member: str, index: int) -> Finding:
+    inside = finding.where
+    where = f"/{member}{inside.removeprefix(_DESCRIPTION)}" if member == _INSTRUCTIONS else f"/{member}/{index}{inside}"
+    return msgspec.structs.replace(finding, where=where)
+
+
+def _entry(finding: Finding) -> str:
+    """Where the definition is that a finding leads into."""
+    return "/".join(finding.where.split("/", 3)[:3])
 
 
 def _encode(value: Any) -> bytes | None:
@@ -277,8 +309,8 @@ TOOL_POISONING = GuardType(
     name="tool_poisoning",
     settings=ToolPoisoningSettings,
     build=ToolPoisoning,
-    runs_on=frozenset({Phase.TOOLS_LIST}),
+    runs_on=frozenset({*LIST_PHASES, Phase.CONNECTION}),
     code=CODE,
     rules=_rules,
-    summary="Refuses tool lists whose definitions give the model orders or hide text.",
+    summary="Refuses lists and instructions of servers that give the model orders or hide text.",
 )
