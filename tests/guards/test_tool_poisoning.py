@@ -275,7 +275,8 @@ class TestThresholds:
         assert not denies(judge(RULES["persona_switch"]["hit"], guard(block_threshold=1, alert_threshold=9)))
 
     def test_what_stays_below_review_is_not_reported(self) -> None:
-        assert judge(WEAK, guard(review_threshold=0.5, strict_mode=True)) is ALLOW
+        assert judge(WEAK, guard(review_threshold=0.5)) is ALLOW
+        assert denies(judge(WEAK, guard(review_threshold=0.5, strict_mode=True)))
         assert judge("Adds num\u00adbers.") is ALLOW
 
     def test_disabled_rule(self) -> None:

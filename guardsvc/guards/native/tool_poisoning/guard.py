@@ -191,9 +191,9 @@ class ToolPoisoning:
         others: list[Finding] = []
         denied = 0
         for index, findings in found:
-            if _score(findings) < self._settings.review_threshold:
-                continue
             denies = self._denies(findings)
+            if not denies and _score(findings) < self._settings.review_threshold:
+                continue
             denied += denies
             (denying if denies else others).extend(_placed(finding, member, index) for finding in findings)
         return self._verdict(_limited(denying, others), denied)
