@@ -9,7 +9,7 @@ from typing import Annotated, Any, TextIO
 import structlog
 import typer
 
-from guardsvc.cli.ab import ab_app
+from guardsvc.cli.ab.app import ab_app
 from guardsvc.cli.baseline import baseline_app
 from guardsvc.cli.capture.app import capture_app
 from guardsvc.cli.exit_codes import ExitCode

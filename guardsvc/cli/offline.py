@@ -48,7 +48,7 @@ def check(
     output: OutputOption = "human",
 ) -> None:
     """Judge JSON-RPC messages by a policy, as if a client had posted them. Exit code 1 if any is refused."""
-    from guardsvc.cli.check import CheckOptions, run_check
+    from guardsvc.cli.check.run import CheckOptions, run_check
 
     if subject is not None and response_to is None:
         raise typer.BadParameter("--subject goes with --response-to; a request names its own")

@@ -141,7 +141,7 @@ def test_a_fault_of_ours_is_one_line(guardsvc: Command, monkeypatch: pytest.Monk
     def fail(*_: object) -> None:
         raise RuntimeError("it broke")
 
-    monkeypatch.setattr("guardsvc.cli.check.load_configuration", fail)
+    monkeypatch.setattr("guardsvc.cli.check.run.load_configuration", fail)
     answer = guardsvc("check")
 
     assert (answer.code, answer.out) == (ExitCode.INTERNAL, "")

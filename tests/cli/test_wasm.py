@@ -16,8 +16,8 @@ from guardsvc.cli.exit_codes import ExitCode
 from guardsvc.cli.wasm import wasm_app
 from guardsvc.cli.wasm.make import LANGUAGES
 from guardsvc.guards.wasm import WasmOptions, configure
+from guardsvc.guards.wasm.loading.sources import digest_of
 from guardsvc.guards.wasm.runtime import runtime
-from guardsvc.guards.wasm.sources import digest_of
 from guardsvc.server.configuration import load_configuration
 from tests.guards.wasm.registry_server import small_registry
 from tests.guards.wasm.signing import ecdsa

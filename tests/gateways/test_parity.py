@@ -11,7 +11,7 @@ import pytest
 
 from guardsvc._proto.envoy.service.auth.v3.external_auth_pb2 import CheckResponse
 from guardsvc._proto.guardsvc.v1 import guard_service_pb2 as contract
-from guardsvc.cli.check import CheckOptions, run_check
+from guardsvc.cli.check.run import CheckOptions, run_check
 from guardsvc.gateways.ext_authz import ExtAuthz
 from guardsvc.gateways.guard_service import GuardService
 from guardsvc.gateways.seal import Seal

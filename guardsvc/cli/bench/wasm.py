@@ -16,17 +16,17 @@ from typing import TYPE_CHECKING, Any
 import uvloop
 
 from guardsvc.engine import decide
-from guardsvc.guards.wasm.arguments import arguments_of, metadata_of
-from guardsvc.guards.wasm.call import Times, run
-from guardsvc.guards.wasm.compiled import CompiledCache
-from guardsvc.guards.wasm.engines import EngineKind, Engines
+from guardsvc.guards.wasm.calls.arguments import arguments_of, metadata_of
+from guardsvc.guards.wasm.calls.call import Times, run
 from guardsvc.guards.wasm.failures import WasmFailure
-from guardsvc.guards.wasm.host import HostCalls
-from guardsvc.guards.wasm.load import Loaded, load
-from guardsvc.guards.wasm.module import Modules
+from guardsvc.guards.wasm.host.host import HostCalls
+from guardsvc.guards.wasm.loading.compiled import CompiledCache
+from guardsvc.guards.wasm.loading.engines import EngineKind, Engines
+from guardsvc.guards.wasm.loading.load import Loaded, load
+from guardsvc.guards.wasm.loading.module import Modules
+from guardsvc.guards.wasm.loading.sources import digest_of
 from guardsvc.guards.wasm.runtime import runtime
 from guardsvc.guards.wasm.settings import LimitSettings
-from guardsvc.guards.wasm.sources import digest_of
 from guardsvc.model import Caller, Direction, GatewayProtocol, GuardContext, Kind, Operation, Phase
 from guardsvc.server.configuration import load_configuration
 

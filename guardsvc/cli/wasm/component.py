@@ -8,18 +8,18 @@ from typing import TYPE_CHECKING, Any
 
 from guardsvc.cli.exit_codes import ExitCode
 from guardsvc.cli.wasm.options import end
-from guardsvc.guards.wasm.call import Arguments, run
-from guardsvc.guards.wasm.engines import EngineKind
+from guardsvc.guards.wasm.calls.call import Arguments, run
 from guardsvc.guards.wasm.failures import WasmFailure
-from guardsvc.guards.wasm.host import HostCalls
-from guardsvc.guards.wasm.module import ModuleError
+from guardsvc.guards.wasm.host.host import HostCalls
+from guardsvc.guards.wasm.loading.engines import EngineKind
+from guardsvc.guards.wasm.loading.module import ModuleError
 from guardsvc.guards.wasm.runtime import runtime
 from guardsvc.guards.wasm.settings import LimitSettings
 
 if TYPE_CHECKING:
-    from guardsvc.guards.wasm.module import Module
-    from guardsvc.guards.wasm.shape import Exported
-    from guardsvc.guards.wasm.sources import Artifact
+    from guardsvc.guards.wasm.contract.shape import Exported
+    from guardsvc.guards.wasm.loading.module import Module
+    from guardsvc.guards.wasm.loading.sources import Artifact
 
 __all__ = ["compiled", "least_memory_mib", "schema_of"]
 

@@ -6,12 +6,12 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from guardsvc.cli.wasm.component import compiled, least_memory_mib, schema_of
-from guardsvc.guards.wasm.sources import SourceError
-from guardsvc.guards.wasm.trust import Trusted
+from guardsvc.guards.wasm.loading.sources import SourceError
+from guardsvc.guards.wasm.loading.trust import Trusted
 
 if TYPE_CHECKING:
     from guardsvc.cli.wasm.options import Asked
-    from guardsvc.guards.wasm.sources import Artifact
+    from guardsvc.guards.wasm.loading.sources import Artifact
 
 __all__ = ["described", "run_inspect", "told"]
 

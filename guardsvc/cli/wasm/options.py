@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from guardsvc.cli.exit_codes import ExitCode
 from guardsvc.config import Checker, ConfigError, Document, Problem
 from guardsvc.config.document import MAX_BYTES
+from guardsvc.guards.wasm.loading.sources import Place, SourceError, read
 from guardsvc.guards.wasm.options import RegistrySettings, TrustSettings, WasmOptions, cache_folder, configure
-from guardsvc.guards.wasm.sources import Place, SourceError, read
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from guardsvc.guards.wasm.sources import Artifact
+    from guardsvc.guards.wasm.loading.sources import Artifact
 
 __all__ = ["Asked", "end", "object_of"]
 
@@ -68,7 +68,7 @@ class Asked:
 
     def read(self) -> Artifact:
         """The component; ends the process where it cannot be read."""
-        from guardsvc.guards.wasm.kept import Kept
+        from guardsvc.guards.wasm.loading.kept import Kept
 
         try:
             return read(self.place, self.options, Kept(cache_folder()))

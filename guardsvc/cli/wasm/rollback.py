@@ -9,10 +9,10 @@ from guardsvc.cli.exit_codes import ExitCode
 from guardsvc.cli.wasm.options import end
 from guardsvc.config import Checker, ConfigError, Document, Problem
 from guardsvc.config.document import MAX_BYTES
-from guardsvc.guards.wasm.kept import Kept, Rollback
+from guardsvc.guards.wasm.loading.kept import Kept, Rollback
+from guardsvc.guards.wasm.loading.sources import Place, SourceError
 from guardsvc.guards.wasm.options import cache_folder, configure
 from guardsvc.guards.wasm.settings import WasmSettings
-from guardsvc.guards.wasm.sources import Place, SourceError
 from guardsvc.policy.presets import over_preset
 from guardsvc.server.configuration import installed_guard_types
 

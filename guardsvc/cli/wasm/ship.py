@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from guardsvc.cli.exit_codes import ExitCode
 from guardsvc.cli.wasm.component import compiled
 from guardsvc.cli.wasm.options import end
-from guardsvc.guards.wasm.sources import Place, SourceError
-from guardsvc.guards.wasm.sources.push import push
+from guardsvc.guards.wasm.loading.sources import Place, SourceError
+from guardsvc.guards.wasm.loading.sources.push import push
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

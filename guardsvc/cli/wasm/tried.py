@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from guardsvc.cli.wasm.options import Asked
-    from guardsvc.guards.wasm.sources import Artifact
+    from guardsvc.guards.wasm.loading.sources import Artifact
 
 __all__ = ["run_bench", "run_suites"]
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from guardsvc.cli.exit_codes import ExitCode
 from guardsvc.cli.wasm.options import end
-from guardsvc.guards.wasm.sources import SourceError
-from guardsvc.guards.wasm.trust import Trusted
+from guardsvc.guards.wasm.loading.sources import SourceError
+from guardsvc.guards.wasm.loading.trust import Trusted
 
 if TYPE_CHECKING:
     from guardsvc.cli.wasm.options import Asked

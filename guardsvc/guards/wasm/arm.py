@@ -7,12 +7,12 @@ from dataclasses import replace
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from guardsvc.guards.wasm.answers import verdict_of
-from guardsvc.guards.wasm.arguments import arguments_of, metadata_of
-from guardsvc.guards.wasm.call import run
+from guardsvc.guards.wasm.calls.answers import verdict_of
+from guardsvc.guards.wasm.calls.arguments import arguments_of, metadata_of
+from guardsvc.guards.wasm.calls.call import run
 from guardsvc.guards.wasm.failures import WasmFailure
-from guardsvc.guards.wasm.host import HostCalls, LogBudget
-from guardsvc.guards.wasm.load import load
+from guardsvc.guards.wasm.host.host import HostCalls, LogBudget
+from guardsvc.guards.wasm.loading.load import load
 from guardsvc.guards.wasm.pool import Job
 from guardsvc.guards.wasm.reports import report
 from guardsvc.model import ALLOW, SettingsError
@@ -20,13 +20,13 @@ from guardsvc.model import ALLOW, SettingsError
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from guardsvc.guards.wasm.http_client import HttpAccess
-    from guardsvc.guards.wasm.kv import Memory
+    from guardsvc.guards.wasm.contract.shape import Function
+    from guardsvc.guards.wasm.host.kv import Memory
+    from guardsvc.guards.wasm.http.client import HttpAccess
     from guardsvc.guards.wasm.pool import Pool
     from guardsvc.guards.wasm.quarantine import Quarantine
     from guardsvc.guards.wasm.runtime import Runtime
     from guardsvc.guards.wasm.settings import WasmSettings
-    from guardsvc.guards.wasm.shape import Function
     from guardsvc.model import GuardContext, Operation, Verdict
 
 __all__ = ["Arm"]
@@ -182,7 +182,7 @@ def _access(settings: WasmSettings, *, wanted: bool) -> HttpAccess | None:
         SettingsError: it asks for what is not granted, or the grant is none.
     """
     hosts = settings.grants.http
-    from guardsvc.guards.wasm.http_grants import Grants  # noqa: PLC0415  few guards have it
+    from guardsvc.guards.wasm.http.grants import Grants  # noqa: PLC0415  few guards have it
 
     try:
         grants = Grants(hosts)
@@ -192,13 +192,13 @@ def _access(settings: WasmSettings, *, wanted: bool) -> HttpAccess | None:
         return None
     if not hosts:
         raise SettingsError(("grants", "http"), f"{settings.module} needs http, which is not granted")
-    from guardsvc.guards.wasm.http_client import HttpAccess  # noqa: PLC0415  without http no client is loaded
+    from guardsvc.guards.wasm.http.client import HttpAccess  # noqa: PLC0415  without http no client is loaded
 
     return HttpAccess(grants, settings.limits)
 
 
 def _http_calls(access: HttpAccess, deadline: float) -> Any:
-    from guardsvc.guards.wasm.http_calls import HttpCalls  # noqa: PLC0415  the same
+    from guardsvc.guards.wasm.http.calls import HttpCalls  # noqa: PLC0415  the same
 
     return HttpCalls(access, deadline)
 

@@ -11,7 +11,7 @@ import structlog
 
 from guardsvc.guards.wasm.arm import Arm, files_of
 from guardsvc.guards.wasm.failures import WasmFailure
-from guardsvc.guards.wasm.host import LogBudget
+from guardsvc.guards.wasm.host.host import LogBudget
 from guardsvc.guards.wasm.reports import report
 from guardsvc.guards.wasm.runtime import runtime
 from guardsvc.guards.wasm.variants import (

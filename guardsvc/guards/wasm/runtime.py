@@ -7,11 +7,11 @@ from collections import OrderedDict
 from functools import cache
 from typing import TYPE_CHECKING
 
-from guardsvc.guards.wasm.compiled import CompiledCache
-from guardsvc.guards.wasm.engines import Engines
-from guardsvc.guards.wasm.kept import Kept
-from guardsvc.guards.wasm.kv import Memory
-from guardsvc.guards.wasm.module import Modules
+from guardsvc.guards.wasm.host.kv import Memory
+from guardsvc.guards.wasm.loading.compiled import CompiledCache
+from guardsvc.guards.wasm.loading.engines import Engines
+from guardsvc.guards.wasm.loading.kept import Kept
+from guardsvc.guards.wasm.loading.module import Modules
 from guardsvc.guards.wasm.options import cache_folder, options
 from guardsvc.guards.wasm.pool import Pool
 from guardsvc.guards.wasm.quarantine import Quarantine

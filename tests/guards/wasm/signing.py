@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from guardsvc.guards.wasm.sources.manifest import MANIFEST, SIGNATURE, SIMPLE_SIGNING
+from guardsvc.guards.wasm.loading.sources.manifest import MANIFEST, SIGNATURE, SIMPLE_SIGNING
 
 __all__ = ["Signer", "ecdsa", "ed", "payload_of", "signatures_of"]
 

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from guardsvc.guards.wasm.compiled import CompiledCache
-from guardsvc.guards.wasm.engines import EngineKind, Engines
-from guardsvc.guards.wasm.module import Modules
-from guardsvc.guards.wasm.sources import digest_of
+from guardsvc.guards.wasm.loading.compiled import CompiledCache
+from guardsvc.guards.wasm.loading.engines import EngineKind, Engines
+from guardsvc.guards.wasm.loading.module import Modules
+from guardsvc.guards.wasm.loading.sources import digest_of
 
 KIND = EngineKind(fuel=False, stack=512 * 1024)
 DIGEST = "sha256:" + "a" * 64

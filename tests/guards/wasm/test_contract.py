@@ -10,8 +10,8 @@ import pytest
 
 from guardsvc.guards.wasm.failures import WasmFailure
 from guardsvc.guards.wasm.guard import WasmGuard
+from guardsvc.guards.wasm.loading.sources import digest_of
 from guardsvc.guards.wasm.settings import WasmSettings
-from guardsvc.guards.wasm.sources import digest_of
 from guardsvc.model import (
     ALLOW,
     Allow,

@@ -12,8 +12,8 @@ import yaml
 from guardsvc.config import Checker, Document
 from guardsvc.engine import FAILURE_CODES
 from guardsvc.guards.registry import load_registry
+from guardsvc.guards.wasm.contract.interface import EVALUATIONS
 from guardsvc.guards.wasm.failures import KINDS
-from guardsvc.guards.wasm.interface import EVALUATIONS
 from guardsvc.guards.wasm.options import WasmOptions
 from guardsvc.guards.wasm.settings import GrantSettings, LimitSettings, WasmSettings
 from guardsvc.guards.wasm.variants import VariantSettings

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import wasmtime
 
-from guardsvc.guards.wasm import load as loading
 from guardsvc.guards.wasm.failures import KINDS, WasmFailure
+from guardsvc.guards.wasm.loading import load as loading
 from guardsvc.guards.wasm.options import WasmOptions
 from guardsvc.model import ALLOW, ErrorKind, SettingsError, give_up_at
 from tests.guards.wasm.components import ANSWER, CALL, answer_of, ask, build, call_of, component, guard

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from guardsvc.guards.wasm import http_client
 from guardsvc.guards.wasm.failures import WasmFailure
-from guardsvc.guards.wasm.host import HostCalls
+from guardsvc.guards.wasm.host.host import HostCalls
+from guardsvc.guards.wasm.http import client as http_client
+from guardsvc.guards.wasm.http.wasi_io import InputStream, Pollable
 from guardsvc.guards.wasm.settings import LimitSettings
-from guardsvc.guards.wasm.wasi_io import InputStream, Pollable
 from guardsvc.model import ALLOW, Deny, SettingsError
 from tests.guards.wasm.components import CALL, ask, build, call_of
 from tests.guards.wasm.components import component as text_component

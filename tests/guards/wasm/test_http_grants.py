@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from guardsvc.guards.wasm.http_grants import Grants, Origin, origin_of
+from guardsvc.guards.wasm.http.grants import Grants, Origin, origin_of
 
 PRIVATE = [
     "127.0.0.1",

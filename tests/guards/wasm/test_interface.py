@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from guardsvc.guards.wasm.engines import EngineKind, Engines
+from guardsvc.guards.wasm.contract.interface import EVALUATIONS, HOST, KV
+from guardsvc.guards.wasm.contract.shape import Shape, shape_of
 from guardsvc.guards.wasm.failures import WasmFailure
 from guardsvc.guards.wasm.guard import WasmGuard
-from guardsvc.guards.wasm.interface import EVALUATIONS, HOST, KV
+from guardsvc.guards.wasm.loading.engines import EngineKind, Engines
 from guardsvc.guards.wasm.settings import WasmSettings
-from guardsvc.guards.wasm.shape import Shape, shape_of
 from guardsvc.model import Direction, GuardContext, Kind, Operation, Phase
 from tests.guards.wasm.components import CALL, ask
 
@@ -49,8 +49,8 @@ def test_every_phase_but_one_can_be_judged() -> None:
 
 @pytest.mark.parametrize("packed", [True, False])
 def test_every_function_takes_what_it_is_given(packed: bool, shape: Shape, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("guardsvc.guards.wasm.call.supported", lambda: packed)
-    monkeypatch.setattr("guardsvc.guards.wasm.load._Trial.config", lambda _trial: {})
+    monkeypatch.setattr("guardsvc.guards.wasm.calls.call.supported", lambda: packed)
+    monkeypatch.setattr("guardsvc.guards.wasm.loading.load._Trial.config", lambda _trial: {})
     settings = {"module": str(ALL), "allow_unsigned": True, "grants": {"kv": {}}, "quarantine": {"failures": 1000}}
     loaded = WasmGuard(WasmSettings.model_validate(settings), GuardContext(guard_id="all", timeout=1))
     assert loaded.points == set(shape.functions)

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from guardsvc.guards.wasm.kv import KvError, Memory, TenantMemory
+from guardsvc.guards.wasm.host.kv import KvError, Memory, TenantMemory
 from guardsvc.guards.wasm.settings import KvSettings
 
 SETTINGS = KvSettings(entries=3, bytes=1024, tenants=2)

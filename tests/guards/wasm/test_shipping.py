@@ -7,8 +7,8 @@ import threading
 from pathlib import Path
 from typing import Any
 
-from guardsvc.guards.wasm.kept import Kept, Rollback
-from guardsvc.guards.wasm.sources import Place, digest_of
+from guardsvc.guards.wasm.loading.kept import Kept, Rollback
+from guardsvc.guards.wasm.loading.sources import Place, digest_of
 from tests.guards.wasm.registry_server import small_registry
 from tests.guards.wasm.test_service import call, denying, put
 from tests.server.process import gateway, serving

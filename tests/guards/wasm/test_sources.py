@@ -18,11 +18,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from guardsvc.guards.wasm.kept import Kept
+from guardsvc.guards.wasm.loading.kept import Kept
+from guardsvc.guards.wasm.loading.sources import Place, PlaceKind, SourceError, digest_of, read
+from guardsvc.guards.wasm.loading.sources.manifest import config_of, manifest_of, signature_tag
+from guardsvc.guards.wasm.loading.sources.push import push
 from guardsvc.guards.wasm.options import WasmOptions
-from guardsvc.guards.wasm.sources import Place, PlaceKind, SourceError, digest_of, read
-from guardsvc.guards.wasm.sources.manifest import config_of, manifest_of, signature_tag
-from guardsvc.guards.wasm.sources.push import push
 from tests.guards.wasm.registry_server import SmallRegistry, small_registry
 from tests.guards.wasm.signing import signatures_of
 from tests.server.certificates import Authority
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from guardsvc.guards.wasm.sources import Artifact
+    from guardsvc.guards.wasm.loading.sources import Artifact
 
 COMPONENT = b"\0asm" + bytes(range(256))
 DIGEST = "sha256:" + "ab" * 32

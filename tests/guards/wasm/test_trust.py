@@ -11,13 +11,13 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from guardsvc.config import ConfigError
 from guardsvc.guards.wasm import configure
-from guardsvc.guards.wasm.kept import Kept, Rollback
+from guardsvc.guards.wasm.loading.kept import Kept, Rollback
+from guardsvc.guards.wasm.loading.signatures import Key, KeyFault, signed_by
+from guardsvc.guards.wasm.loading.sources import Artifact, Evidence, Place, SourceError, digest_of
+from guardsvc.guards.wasm.loading.sources.manifest import manifest_of, signature_tag
+from guardsvc.guards.wasm.loading.trust import Trusted
 from guardsvc.guards.wasm.options import WasmOptions
 from guardsvc.guards.wasm.runtime import runtime
-from guardsvc.guards.wasm.signatures import Key, KeyFault, signed_by
-from guardsvc.guards.wasm.sources import Artifact, Evidence, Place, SourceError, digest_of
-from guardsvc.guards.wasm.sources.manifest import manifest_of, signature_tag
-from guardsvc.guards.wasm.trust import Trusted
 from guardsvc.server.configuration import load_configuration
 from tests.guards.wasm.components import ANSWER, answer_of, build, component
 from tests.guards.wasm.registry_server import small_registry

@@ -1,0 +1,1 @@
+"""``guardsvc ab``: what the current and the candidate version of guards said."""

@@ -1,0 +1,1 @@
+"""What components export and import: the interface, and which shape of it one has."""

@@ -1,0 +1,1 @@
+"""From the place of a component to a module that can be called: read, trusted, compiled, kept."""
