@@ -14,7 +14,15 @@ from guardsvc.cli.baseline import baseline_app
 from guardsvc.cli.capture.app import capture_app
 from guardsvc.cli.exit_codes import ExitCode
 from guardsvc.cli.offline import offline
-from guardsvc.cli.options import ConfigOption, OutputOption, as_json, one_of
+from guardsvc.cli.options import (
+    ConfigOption,
+    GrpcAddressOption,
+    MetricsAddressOption,
+    OutputOption,
+    WorkersOption,
+    as_json,
+    one_of,
+)
 from guardsvc.cli.replay.app import replay_app
 from guardsvc.cli.scan.app import scan_app
 from guardsvc.cli.wasm import wasm_app
@@ -45,30 +53,6 @@ app.add_typer(wasm_app, name="wasm")
 
 LOG_LEVELS = ("debug", "info", "warning", "error")
 LOG_FORMATS = ("json", "console")
-MAX_WORKERS = 64
-
-
-def _address(value: str | None) -> str | None:
-    from guardsvc.server.settings import host_and_port
-
-    if value is not None:
-        try:
-            host_and_port(value)
-        except ValueError as error:
-            raise typer.BadParameter(str(error)) from error
-    return value
-
-
-def _listen_address(value: str | None) -> str | None:
-    from guardsvc.server.address import UNIX, unix_path
-
-    if value is None or not value.startswith(UNIX):
-        return _address(value)
-    try:
-        unix_path(value)
-    except ValueError as error:
-        raise typer.BadParameter(str(error)) from error
-    return value
 
 
 def _instant(value: str | None) -> str | None:
@@ -87,31 +71,9 @@ def _instant(value: str | None) -> str | None:
 @app.command()
 def serve(
     config: ConfigOption = None,
-    grpc_address: Annotated[
-        str | None,
-        typer.Option(
-            envvar="GUARDSVC_GRPC_ADDRESS",
-            callback=_listen_address,
-            help="Where gateways ask, host:port or unix:/path [default: 127.0.0.1:9191].",
-        ),
-    ] = None,
-    metrics_address: Annotated[
-        str | None,
-        typer.Option(
-            envvar="GUARDSVC_METRICS_ADDRESS",
-            callback=_address,
-            help="Metrics and probes, host:port [default: 127.0.0.1:9192].",
-        ),
-    ] = None,
-    workers: Annotated[
-        int | None,
-        typer.Option(
-            envvar="GUARDSVC_WORKERS",
-            min=1,
-            max=MAX_WORKERS,
-            help="Processes that take decisions, each on a port of its own [default: 1].",
-        ),
-    ] = None,
+    grpc_address: GrpcAddressOption = None,
+    metrics_address: MetricsAddressOption = None,
+    workers: WorkersOption = None,
     log_level: Annotated[
         str | None,
         typer.Option(envvar="GUARDSVC_LOG_LEVEL", callback=one_of(*LOG_LEVELS), help="debug, info, warning or error."),
@@ -172,35 +134,10 @@ def explain(
 
 @app.command()
 def healthcheck(
-    config: Annotated[
-        str | None,
-        typer.Option("--config", "-c", envvar="GUARDSVC_CONFIG", help="Configuration file; says what is not given."),
-    ] = None,
-    address: Annotated[
-        str | None,
-        typer.Option(
-            envvar="GUARDSVC_GRPC_ADDRESS",
-            callback=_listen_address,
-            help="The gRPC listener, host:port or unix:/path [default: 127.0.0.1:9191].",
-        ),
-    ] = None,
-    workers: Annotated[
-        int | None,
-        typer.Option(
-            envvar="GUARDSVC_WORKERS",
-            min=1,
-            max=MAX_WORKERS,
-            help="How many workers there are; of several it is asked whether all are ready [default: 1].",
-        ),
-    ] = None,
-    metrics_address: Annotated[
-        str | None,
-        typer.Option(
-            envvar="GUARDSVC_METRICS_ADDRESS",
-            callback=_address,
-            help="Where several workers are asked about, host:port [default: 127.0.0.1:9192].",
-        ),
-    ] = None,
+    config: ConfigOption = None,
+    address: GrpcAddressOption = None,
+    workers: WorkersOption = None,
+    metrics_address: MetricsAddressOption = None,
     service: Annotated[str, typer.Option(help="gRPC service of a single process; all of them by default.")] = "",
     timeout: Annotated[float, typer.Option(help="Seconds to wait.", min=0.01, max=60)] = 2.0,
 ) -> None:

@@ -7,7 +7,17 @@ from typing import Annotated
 
 import typer
 
-__all__ = ["ConfigOption", "OutputOption", "as_json", "one_of"]
+__all__ = [
+    "ConfigOption",
+    "GrpcAddressOption",
+    "MetricsAddressOption",
+    "OutputOption",
+    "WorkersOption",
+    "as_json",
+    "one_of",
+]
+
+MAX_WORKERS = 64
 
 
 def one_of(*legal: str) -> Callable[[str | None], str | None]:
@@ -21,6 +31,29 @@ def one_of(*legal: str) -> Callable[[str | None], str | None]:
     return check
 
 
+def _address(value: str | None) -> str | None:
+    from guardsvc.server.settings import host_and_port
+
+    if value is not None:
+        try:
+            host_and_port(value)
+        except ValueError as error:
+            raise typer.BadParameter(str(error)) from error
+    return value
+
+
+def _listen_address(value: str | None) -> str | None:
+    from guardsvc.server.address import UNIX, unix_path
+
+    if value is None or not value.startswith(UNIX):
+        return _address(value)
+    try:
+        unix_path(value)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from error
+    return value
+
+
 ConfigOption = Annotated[
     str | None,
     typer.Option(
@@ -31,6 +64,33 @@ ConfigOption = Annotated[
     ),
 ]
 OutputOption = Annotated[str, typer.Option("--output", "-o", callback=one_of("human", "json"), help="human or json.")]
+
+
+GrpcAddressOption = Annotated[
+    str | None,
+    typer.Option(
+        envvar="GUARDSVC_GRPC_ADDRESS",
+        callback=_listen_address,
+        help="Where gateways ask, host:port or unix:/path [default: 127.0.0.1:9191].",
+    ),
+]
+MetricsAddressOption = Annotated[
+    str | None,
+    typer.Option(
+        envvar="GUARDSVC_METRICS_ADDRESS",
+        callback=_address,
+        help="Metrics and probes, host:port [default: 127.0.0.1:9192].",
+    ),
+]
+WorkersOption = Annotated[
+    int | None,
+    typer.Option(
+        envvar="GUARDSVC_WORKERS",
+        min=1,
+        max=MAX_WORKERS,
+        help="Processes that take decisions, each on a port of its own [default: 1].",
+    ),
+]
 
 
 def as_json(output: str) -> bool:
