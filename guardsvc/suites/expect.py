@@ -20,15 +20,20 @@ MAX_SHOWN = 400
 _canonical = msgspec.json.Encoder(order="deterministic", enc_hook=str).encode
 
 
-def differences(expected: Expectation, observed: Observed, *, guard_alone: bool) -> list[str]:
+def differences(
+    expected: Expectation, observed: Observed, *, guard_alone: bool, near: tuple[str, ...] = ()
+) -> list[str]:
     """Every difference; none where the case passes.
 
     Args:
         expected: what the case says.
         observed: what came of it.
         guard_alone: whether one guard is tested: where an allow says nothing of findings there are none.
+        near: ids of the rules that it is a near miss of, and that must find nothing.
     """
     found = list(_differences(expected, observed, guard_alone=guard_alone))
+    fired = {finding.rule for _, finding in observed.findings}
+    found += [f"near: {rule} finds something in it" for rule in near if rule in fired]
     if found or expected.code is None:
         found += observed.failures
     return found

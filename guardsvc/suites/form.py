@@ -24,6 +24,8 @@ __all__ = [
 
 Text = Annotated[str, Field(min_length=1, max_length=1024)]
 
+MAX_TIMES = 100_000
+"""Most often that an item or a text is repeated."""
 _GIVEN = ("operation", "request", "message")
 
 
@@ -132,6 +134,8 @@ class CaseForm(Settings):
 
     description: Text | None = None
     like: Text | None = None
+    near: Text | tuple[Text, ...] = ()
+    guard: Text | None = None
     settings: dict[str, Any] = Field(default={})
     rules: dict[str, RuleSettings] = Field(default={})
     servers: tuple[Text, ...] | None = None
@@ -146,6 +150,7 @@ class CaseForm(Settings):
     operation: OperationForm | None = None
     request: Any = None
     message: Any = None
+    repeat: dict[Text, Annotated[int, Field(ge=0, le=MAX_TIMES)]] = Field(default={})
     before: tuple[dict[str, Any], ...] = ()
     expect: Expectation | None = None
 
@@ -155,6 +160,11 @@ class CaseForm(Settings):
         if len(given) > 1:
             raise SettingsError((given[1],), f"there is {given[0]} already; a case has one of {', '.join(_GIVEN)}")
         return self
+
+    @property
+    def near_rules(self) -> tuple[str, ...]:
+        """Ids of the rules that it is a near miss of."""
+        return (self.near,) if isinstance(self.near, str) else self.near
 
 
 class SuiteForm(Settings):

@@ -176,7 +176,10 @@ def _case(
     for key in ("description", "expect"):
         if getattr(form, key) is None:
             checker.add((*path, key), "the key is missing")
+    if form.guard is not None:
+        checker.add((*path, "guard"), "it is for what comes before a case; the suite says what is tested")
     made = make(checker, form, path, guard, tests_guard=tests_guard)
+    _check_near(checker, form, path, made)
     before = []
     for position, patched in enumerate(value.get("before", ())):
         place = (*path, "before", position)
@@ -191,6 +194,16 @@ def _case(
         made=made,
         before=tuple(each for each in before if each is not None),
     )
+
+
+def _check_near(checker: Checker, form: CaseForm, path: tuple[str | int, ...], made: Made | None) -> None:
+    if form.near_rules and form.expect is not None and form.expect.verdict not in ("allow", "modify"):
+        checker.add((*path, "near"), "a near miss passes; its verdict is allow or modify")
+    if made is None or made.bound is None or (rules := made.bound.rules) is None:
+        return
+    for rule in form.near_rules:
+        if rule not in rules:
+            checker.add((*path, "near"), f'"{rule}" is no rule of the guard; its rules are {", ".join(sorted(rules))}')
 
 
 def _check_unique(checker: Checker, document: Document) -> None:

@@ -5,12 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from guardsvc.guards.registry import load_registry
 from guardsvc.model import Caller, FailureMode, GuardContext, GuardType, Mode, ServerNames, SettingsError
 from guardsvc.policy import BoundGuard
 from guardsvc.policy.findings import check_actions
 from guardsvc.policy.settings import GuardEntry
 from guardsvc.suites.form import CaseForm, MessageForm, OperationForm, RequestForm
 from guardsvc.suites.given import caller, http_message, http_request, parse_http, wrong_headers
+from guardsvc.suites.repeat import RepeatError, repeated
 
 if TYPE_CHECKING:
     from guardsvc.config import Checker
@@ -59,16 +61,20 @@ def make(
         checker: collects the problems.
         form: the case.
         path: where it stands.
-        guard: the guard type under test, None where it is a policy or not known.
+        guard: the guard type under test, None where it is a policy or not known; what comes before a case may
+            name another one.
         tests_guard: whether a guard is tested.
     """
     before = len(checker.problems)
+    if form.guard is not None:
+        guard = _other_guard(checker, form.guard, (*path, "guard"), tests_guard=tests_guard)
     for key in _OF_POLICIES if tests_guard else _OF_GUARDS:
         if key in form.model_fields_set:
             wrong = "a suite of a policy" if tests_guard else "a suite of one guard"
             checker.add((*path, key), f"it is for {wrong}")
     if tests_guard and form.expect is not None and form.expect.applied is not None:
         checker.add((*path, "expect", "applied"), "it is for a suite of a policy")
+    form = _repeated(checker, form, path)
     given = _given(checker, form, path)
     bound = None if guard is None else _bind(checker, form, path, guard)
     if given is None or len(checker.problems) > before:
@@ -82,6 +88,29 @@ def make(
         host=form.host or "",
         bound=bound,
     )
+
+
+def _other_guard(checker: Checker, name: str, path: Path, *, tests_guard: bool) -> GuardType[Any] | None:
+    registry = load_registry()
+    if not tests_guard:
+        checker.add(path, "it is for a suite of one guard")
+    elif name not in registry:
+        checker.add(path, f'"{name}" is not one of {", ".join(registry)}')
+    return registry.get(name)
+
+
+def _repeated(checker: Checker, form: CaseForm, path: Path) -> CaseForm:
+    if not form.repeat:
+        return form
+    payload = {} if form.operation is None else {"operation": {"payload": form.operation.payload}}
+    try:
+        made = repeated({**payload, "request": form.request, "message": form.message}, form.repeat)
+    except RepeatError as error:
+        checker.add((*path, "repeat", error.pointer), str(error))
+        return form
+    if form.operation is not None:
+        made["operation"] = form.operation.model_copy(update=made["operation"])
+    return form.model_copy(update=made)
 
 
 def _given(checker: Checker, form: CaseForm, path: Path) -> OperationForm | HttpRequest | None:

@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Observed", "UnreadableError", "observe"]
 
+EPOCH = 1_900_000_000.0
+"""Seconds since 1970 where the clock of the cases begins."""
 RULES = InterpretationRules(batches=True)
 """How requests to a guard alone are read."""
 
@@ -71,7 +73,7 @@ class _Clocked:
 
     def __init__(self) -> None:
         self.now = 0.0
-        self.sources = Sources(lambda: self.now)
+        self.sources = Sources(lambda: self.now, wall=lambda: EPOCH + self.now)
         self.facts: Mapping[str, FactSource] = {name: InMemory(source) for name, source in self.sources.facts.items()}
 
 

@@ -156,9 +156,11 @@ def _results(
         except UnreadableError as error:
             yield CaseResult(case, (str(error),), None, perf_counter() - started)
             continue
-        coverage.saw("" if suite.guard is not None else subject, observed)
+        own, near = "" if suite.guard is not None else subject, case.form.near_rules
+        coverage.saw(own, observed, near)
         assert case.form.expect is not None  # noqa: S101  suites with a case without are broken
-        found = differences(case.form.expect, observed, guard_alone=suite.guard is not None)
+        found = differences(case.form.expect, observed, guard_alone=suite.guard is not None, near=near)
+        found += [f'near: no guard has the rule "{rule}"' for rule in near if not coverage.knows(own, rule)]
         yield CaseResult(case, tuple(found), observed, perf_counter() - started)
 
 

@@ -88,7 +88,7 @@ def _expand(templates: Templates, part: Part, index: int) -> Part:
     patches = expanded.inside("before")
     if patches is None or not isinstance(patches.value, list):
         return expanded
-    base = expanded.without("before").without("expect").without("at")
+    base = expanded.without("before").without("expect").without("at").without("near")
     before = [
         _earlier(templates, base, patch, ("cases", index, "before", position))
         for position in range(len(patches.value))
@@ -100,7 +100,12 @@ def _expand(templates: Templates, part: Part, index: int) -> Part:
 
 
 def _earlier(templates: Templates, base: Part, patch: Part, path: Path) -> Part:
-    """An entry of ``before``: the case with other members, or what is like a template."""
+    """An entry of ``before``: the case with other members, or what is like a template.
+
+    What another guard judges has none of the case's settings.
+    """
     if isinstance(patch.value, dict) and "like" in patch.value:
         return templates.expand(patch, path)
+    if isinstance(patch.value, dict) and "guard" in patch.value:
+        base = base.without("settings").without("rules")
     return merge(base, patch)

@@ -207,6 +207,20 @@ cases:
         ("policy: policy.yaml\ncases: [{description: a, request: nonsense}]\n", "is no request line"),
         ("policy: policy.yaml\ncases: [{description: a, request: {body_base64: '*'}}]\n", "not base64"),
         ("policy: policy.yaml\ncases: [{description: a, like: b, request: {}}]\n", "templates are none"),
+        (
+            "guard: access_list\ncases: [{settings: {default: allow}, near: secret, request: {}}]\n",
+            '"secret" is no rule of the guard; its rules are default, unknown_server',
+        ),
+        ("guard: access_list\ncases: [{near: default, expect: {verdict: deny}}]\n", "its verdict is allow or modify"),
+        ("guard: access_list\ncases: [{guard: rug_pull, request: {}}]\n", "the suite says what is tested"),
+        (
+            "policy: policy.yaml\ncases: [{request: {}, before: [{guard: rug_pull}]}]\n",
+            "it is for a suite of one guard",
+        ),
+        ("guard: access_list\ncases: [{request: {}, before: [{guard: rugpull}]}]\n", '"rugpull" is not one of access'),
+        ("policy: policy.yaml\ncases: [{request: {}, repeat: {/request/body/a: 2}}]\n", "there is nothing at it"),
+        ("policy: policy.yaml\ncases: [{request: {}, repeat: {request: 2}}]\n", 'a JSON pointer begins with "/"'),
+        ("policy: policy.yaml\ncases: [{request: {}, repeat: {/request: 2}}]\n", "neither an item, nor a text"),
         ("policy: policy.yaml\ntemplates: {a: {like: a}}\ncases: [{}]\n", "is like itself"),
         ("guard: access_list\ncases: [{settings: {default: maybe}, request: {}}]\n", '"maybe" is not one of'),
         ("cases: [}\n", "not YAML"),
@@ -337,6 +351,67 @@ def test_rules_among_others(guardsvc: Command, folder: Path) -> None:
     assert guardsvc("test", folder).code == 0
 
 
+def test_near_misses_are_held_and_covered(guardsvc: Command, folder: Path) -> None:
+    write(
+        folder,
+        {**READ, "near": "default"},
+        {**READ, "description": "nobody's rule", "near": ["default", "rules[7]"]},
+        {**READ, "description": "no miss", "near": "rules[1]"},
+        DELETE,
+    )
+    answer = guardsvc("test", folder)
+
+    assert answer.code == ExitCode.FAILED
+    assert 'near: no guard has the rule "rules[7]"' in answer.out
+    assert "near: rules[1] finds something in it" in answer.out
+    assert "never fired: rules[0], unknown_server" in answer.out
+    assert "fired, but no near miss: rules[1]" in answer.out
+    covered = {row["guard"]: row for row in guardsvc("test", folder, "-o", "json").object["coverage"]}
+    assert covered["access_list"]["near_misses"] == {"default": 2}
+    assert covered["access_list"]["rules_without_near_miss"] == ["rules[1]"]
+    assert covered["protocol_compliance"]["near_misses"] == {}
+
+
+def test_another_guard_comes_before(guardsvc: Command, tmp_path: Path) -> None:
+    listed = {
+        "guard": "rug_pull",
+        "operation": {
+            "method": "tools/list",
+            "direction": "response",
+            "kind": "result",
+            "subject": None,
+            "payload": {
+                "name": None,
+                "arguments": None,
+                "tools": [{"name": "get", "inputSchema": {"required": ["id"]}}],
+            },
+        },
+    }
+    asked = {"guard": "rug_pull", "operation": {"method": "tools/list", "subject": None, "payload": None}}
+    base = {
+        "settings": {"learned_from": "rug_pull"},
+        "operation": {"method": "tools/call", "subject": "get", "payload": {"name": "get", "arguments": {}}},
+        "before": [asked, listed],
+    }
+    missing = {"verdict": "deny", "code": "invalid_arguments", "rule": "required", "where": "/arguments/id"}
+    cases = [
+        {"description": "nothing", "like": "t", "expect": missing},
+        {
+            "description": "something",
+            "like": "t",
+            "near": "required",
+            "operation": {"payload": {"arguments": {"id": 1}}},
+            "before": [asked, listed],
+            "expect": {"verdict": "allow"},
+        },
+    ]
+    (tmp_path / "schema_validation.yaml").write_text(yaml.safe_dump({"templates": {"t": base}, "cases": cases}))
+    answer = guardsvc("test", tmp_path, "-o", "json")
+
+    assert answer.code == 0, answer.out + answer.err
+    assert [row["guard"] for row in answer.object["coverage"]] == ["schema_validation"]
+
+
 def test_redis_is_never_asked(guardsvc: Command, tmp_path: Path) -> None:
     limits = [{"name": "calls", "key": ["server"], "windows": ["1/minute"]}]
     guard = {"type": "rate_limit", "settings": {"limits": limits, "storage": "redis://127.0.0.1:1/0"}}
@@ -383,4 +458,4 @@ def test_the_page_has_suites_that_run(guardsvc: Command, folder: Path) -> None:
     answer = guardsvc("test", folder, "-o", "json")
 
     assert (answer.code, answer.err) == (0, ""), json.dumps(answer.object, indent=1)
-    assert answer.object["cases"] == 3
+    assert answer.object["cases"] == 4

@@ -9,27 +9,40 @@ import json
 import time
 import urllib.request
 import zlib
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
+import yaml
 from mcp import MCPError
 
 from deploy.demo.bootstrap import GUARDSVC
 from deploy.demo.stack import Stack
 from deploy.demo.wire import Wire
-from guardsvc.model import REASONS
+from guardsvc.guards.native import NATIVE
+from guardsvc.model import REASONS, Direction, Phase
 from tests.e2e.ask import at_the_server
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
+
+    import httpx2
 
 POLICY = Path(__file__).parent / "policies" / "request_guards.yaml"
 WRITTEN_WITHIN = 10.0
+LEARNED = {"rug_pull"}
+"""Guards that refuse calls by what lists have shown before: see ``test_both_directions``."""
 
 
 class Hostile(NamedTuple):
-    """A call that a guard refuses, and a harmless one beside it."""
+    """A call that a guard refuses, and a harmless one beside it.
+
+    Attributes:
+        harmless_tool: of the harmless call; None where it is the same.
+        accept: what the hostile call accepts, None where it is what the SDK says.
+        again: whether the guard lets a first such call be.
+    """
 
     guard: str
     tool: str
@@ -38,6 +51,9 @@ class Hostile(NamedTuple):
     rule: str
     where: str
     harmless: dict[str, Any]
+    harmless_tool: str | None = None
+    accept: str | None = None
+    again: bool = False
 
 
 BASE62 = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
@@ -54,6 +70,37 @@ def github_token() -> str:
 
 
 HOSTILE = [
+    Hostile(
+        guard="protocol_compliance",
+        tool="search",
+        arguments={"query": "x"},
+        accept="application/json",
+        reason="invalid_header",
+        rule="accept",
+        where="",
+        harmless={"query": "x"},
+    ),
+    Hostile(
+        guard="access_list",
+        tool="delete_everything",
+        arguments={},
+        reason="access_denied",
+        rule="no_deleting",
+        where="",
+        harmless_tool="search",
+        harmless={"query": "delete_everything"},
+    ),
+    Hostile(
+        guard="rate_limit",
+        tool="export_orders",
+        arguments={"order": "7"},
+        again=True,
+        reason="rate_limited",
+        rule="exports",
+        where="",
+        harmless_tool="refund",
+        harmless={"order": "7"},
+    ),
     Hostile(
         guard="auth_bypass",
         tool="translate",
@@ -122,12 +169,16 @@ def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guarded]:
 @pytest.mark.parametrize("mode", ["auto", "legacy"])
 @pytest.mark.parametrize("hostile", HOSTILE, ids=lambda hostile: hostile.guard)
 async def test_a_hostile_call_is_refused_and_everybody_is_told(guarded: Guarded, hostile: Hostile, mode: str) -> None:
-    refused, denials = metrics(guarded.stack, hostile)
-    async with Wire() as wire, wire.client(guarded.stack.url(), mode) as client:
+    async with Wire(tamper=accepting(hostile)) as wire, wire.client(guarded.stack.url(), mode) as client:
+        if hostile.again:
+            with suppress(MCPError):
+                await client.call_tool(hostile.tool, hostile.arguments)
+        refused, denials = metrics(guarded.stack, hostile)
         with pytest.raises(MCPError) as caught:
             await client.call_tool(hostile.tool, hostile.arguments)
         decision_id = wire.last_post.decision_id
-        assert not (await client.call_tool(hostile.tool, hostile.harmless)).is_error
+        wire.tamper = None
+        assert not (await client.call_tool(hostile.harmless_tool or hostile.tool, hostile.harmless)).is_error
     assert not at_the_server(guarded.stack, decision_id)
 
     assert caught.value.code == REASONS[hostile.reason].jsonrpc
@@ -137,15 +188,32 @@ async def test_a_hostile_call_is_refused_and_everybody_is_told(guarded: Guarded,
     record = written(guarded.audit, decision_id)
     assert (record["verdict"], record["reason"], record["guard"]) == ("deny", hostile.reason, hostile.guard)
     (part,) = [part for part in record["guards"] if part["guard"] == hostile.guard]
-    assert [(finding["rule"], finding["where"]) for finding in part["findings"]] == [(hostile.rule, hostile.where)]
+    assert [(finding["rule"], finding.get("where", "")) for finding in part["findings"]] == [
+        (hostile.rule, hostile.where)
+    ]
 
     assert metrics(guarded.stack, hostile) == (refused + 1, denials + 1)
 
 
-def test_every_guard_of_the_policy_that_looks_into_requests_has_a_row() -> None:
-    assert len({hostile.guard for hostile in HOSTILE}) == len(HOSTILE)
-    for hostile in HOSTILE:
-        assert f"- type: {hostile.guard}\n" in POLICY.read_text()
+def test_every_guard_that_looks_into_requests_has_a_row() -> None:
+    asked = {guard.name for guard in NATIVE if guard.runs_on & {Direction.REQUEST, Phase.TOOL_INVOKE}}
+    rows = [hostile.guard for hostile in HOSTILE]
+    assert sorted(rows) == sorted(asked - LEARNED)
+    policy = yaml.safe_load(POLICY.read_text())
+    assert {guard["type"] for guard in policy["policy"]["guards"]} == set(rows)
+
+
+def accepting(hostile: Hostile) -> Callable[[httpx2.Request], None] | None:
+    """What changes the ``Accept`` of the hostile call, and of no other message."""
+    accept = hostile.accept
+    if accept is None:
+        return None
+
+    def tamper(request: httpx2.Request) -> None:
+        if b'"tools/call"' in request.content:
+            request.headers["accept"] = accept
+
+    return tamper
 
 
 def written(audit: Path, decision_id: str | None) -> dict[str, Any]:

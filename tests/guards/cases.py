@@ -15,14 +15,14 @@ from typing import TYPE_CHECKING, Any
 
 from guardsvc.mcp import InterpretationRules, interpret
 from guardsvc.model import Direction, GatewayProtocol, Operation
-from guardsvc.suites import CaseResult, Found, find_suites, run_suites
+from guardsvc.suites import CaseResult, Found, Run, find_suites, run_suites
 from guardsvc.suites.form import Expectation, RequestForm
 from guardsvc.suites.given import http_request
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["CASES", "Case", "load_cases", "operations", "results", "suites"]
+__all__ = ["CASES", "Case", "load_cases", "operations", "results", "run", "suites"]
 
 CASES = Path(__file__).parents[1] / "cases" / "guards"
 
@@ -62,12 +62,17 @@ def load_cases() -> list[Case]:
 
 
 @cache
+def run() -> Run:
+    """What comes of all suites."""
+    return run_suites(suites().suites)
+
+
+@cache
 def results() -> Mapping[tuple[str, str], CaseResult]:
     """What comes of every case, by guard and description."""
-    run = run_suites(suites().suites)
     return {
         (result.suite.guard.name, case.case.description): case
-        for result in run.results
+        for result in run().results
         for case in result.cases
         if result.suite.guard is not None
     }

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import pytest
 
 from guardsvc.guards.native import NATIVE
-from guardsvc.guards.native.protocol_compliance.refusals import RULES
-from guardsvc.guards.registry import load_registry
 from guardsvc.model import REASONS
-from tests.guards.cases import Case, load_cases, results, suites
+from guardsvc.suites.coverage import GuardCoverage
+from tests.guards.cases import Case, load_cases, results, run, suites
 
 ALL = load_cases()
-REACHABLE = {
-    "access_list": {("unknown_server", "unknown_server"), ("access_denied", "default")},
-    "protocol_compliance": {(rule.code, rule.id) for rule in RULES},
-    "rate_limit": {("rate_limited", "calls"), ("rate_limited", "limits[0]")},
-}
+DOCS = Path(__file__).parents[2] / "docs" / "guards"
+MISS = ", near miss"
+GUARDS = sorted(guard_type.name for guard_type in NATIVE)
+SAID = re.compile(r"^\| `([^`]+)` \|", re.MULTILINE)
 
 
 def name(case: Case) -> str:
@@ -37,27 +38,42 @@ def test_case(case: Case) -> None:
     assert result.observed is not None
     if result.observed.code in REASONS:
         assert result.observed.message.startswith(REASONS[result.observed.code].text.removesuffix("."))
+    if case.expect.verdict == "deny":
+        assert case.expect.code is not None
+        assert case.rules
 
 
-@pytest.mark.parametrize("case", [case for case in ALL if case.expect.verdict == "deny"], ids=name)
-def test_a_denial_says_which_code_and_rules(case: Case) -> None:
-    assert case.expect.code is not None
-    assert case.rules
+@pytest.mark.parametrize("guard", GUARDS)
+def test_every_rule_has_a_hit(guard: str) -> None:
+    covered = covered_by(guard)
+    assert covered.rules
+    assert covered.silent == []
 
 
-@pytest.mark.parametrize("guard", sorted(REACHABLE))
-def test_every_refusal_of_a_guard_has_a_case(guard: str) -> None:
-    assert guard in load_registry()
-    shown = {
-        (case.expect.code, rule)
-        for case in ALL
-        for rule in case.rules
-        if case.guard == guard and case.expect.verdict == "deny"
-    }
-    assert REACHABLE[guard] <= shown
+@pytest.mark.parametrize("guard", GUARDS)
+def test_every_rule_has_a_near_miss(guard: str) -> None:
+    covered = covered_by(guard)
+    assert sorted((covered.rules or set()) - covered.near.keys() - near_by_name(guard)) == []
 
 
-@pytest.mark.parametrize("guard", sorted(guard_type.name for guard_type in NATIVE))
-def test_every_guard_has_a_hit_and_a_near_miss(guard: str) -> None:
-    verdicts = {case.expect.verdict for case in ALL if case.guard == guard}
-    assert {"allow", "deny"} <= verdicts
+@pytest.mark.parametrize("guard", GUARDS)
+def test_what_fires_is_a_rule(guard: str) -> None:
+    covered = covered_by(guard)
+    assert covered.seen.keys() <= (covered.rules or set())
+
+
+@pytest.mark.parametrize("guard", GUARDS)
+def test_rules_that_the_page_tells_are_among_those_of_the_cases(guard: str) -> None:
+    section = (DOCS / f"{guard}.md").read_text().partition("\n## Rules\n")[2].partition("\n## ")[0]
+    table = section[section.index("\n|") :].partition("\n\n")[0]
+    assert set(SAID.findall(table)) <= (covered_by(guard).rules or set())
+
+
+def covered_by(guard: str) -> GuardCoverage:
+    """What the cases of a guard cover."""
+    return run().coverage.guards["", guard]
+
+
+def near_by_name(guard: str) -> set[str]:
+    """Rules of which a case is a near miss by its description."""
+    return {case.description.removesuffix(MISS) for case in ALL if case.guard == guard and MISS in case.description}

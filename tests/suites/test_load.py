@@ -30,6 +30,7 @@ SUITE: dict[str, Any] = {
             "caller": {"tenant": "a", "verified": True},
             "schemas": {"files": {"x": {"type": "object"}}},
         },
+        "listed": {"operation": {"method": "tools/list", "direction": "response", "payload": {"tools": [{}]}}},
         "u": {"like": "t", "operation": {"method": "tools/call", "subject": "x", "headers": {"a": ["b", "c"]}}},
     },
     "cases": [
@@ -38,16 +39,22 @@ SUITE: dict[str, Any] = {
             "description": "b",
             "like": "t",
             "at": 1,
-            "before": [{}, {"like": "u"}],
+            "before": [
+                {},
+                {"like": "u"},
+                {"guard": "server_allowlist", "repeat": {"/operation/payload/tools/0": 3}, "like": "listed"},
+            ],
             "message": {"method": "ping"},
             "expect": {"verdict": "allow", "findings": [{"rule": "default", "severity": "info"}]},
         },
         {
             "description": "c",
             "like": "t",
+            "near": ["rules[0]"],
+            "repeat": {"/request/body/params/cursor": 2},
             "request": {
                 "headers": {"content-type": "application/json"},
-                "body": {"jsonrpc": "2.0", "id": 1, "method": "x"},
+                "body": {"jsonrpc": "2.0", "id": 1, "method": "x", "params": {"cursor": "c"}},
             },
             "expect": {"verdict": "allow", "rules": ["default"]},
         },

@@ -67,6 +67,8 @@ def _coverage(run: Run) -> Iterator[str]:
             yield f"{what}fired in {row['fired']} of {row['cases']} cases{rules}"
         if row["silent_rules"]:
             yield f"    never fired: {', '.join(row['silent_rules'])}"
+        if row["rules_without_near_miss"]:
+            yield f"    fired, but no near miss: {', '.join(row['rules_without_near_miss'])}"
 
 
 def _covered(run: Run) -> Iterator[dict[str, Any]]:
@@ -79,6 +81,8 @@ def _covered(run: Run) -> Iterator[dict[str, Any]]:
             "rules": None if coverage.rules is None else sorted(coverage.rules),
             "fired_rules": dict(sorted(coverage.seen.items())),
             "silent_rules": coverage.silent,
+            "near_misses": dict(sorted(coverage.near.items())),
+            "rules_without_near_miss": coverage.without_near_miss,
         }
 
 

@@ -46,6 +46,8 @@ if TYPE_CHECKING:
 
 __all__ = ["RATE_LIMIT", "RateLimit"]
 
+TOGETHER = "counted_together"
+"""Rule of the finding that a key has no room of its own."""
 MAX_ENTRIES = 10_000_000
 """Most entries that moving windows may keep in memory, eight bytes each."""
 
@@ -72,7 +74,7 @@ class RateLimit:
         if fact is None:
             return ALLOW
         if not fact.exhausted:
-            crowded = tuple(_finding("counted_together", limit) for limit in fact.crowded)
+            crowded = tuple(_finding(TOGETHER, limit) for limit in fact.crowded)
             return Allow(findings=crowded) if crowded else ALLOW
         last = max(fact.exhausted, key=lambda exhausted: exhausted.retry_after)
         return Deny(
@@ -176,13 +178,17 @@ def _window(text: str, index: int, position: int) -> RateLimitItem:
         raise SettingsError(("limits", index, "windows", position), str(error)) from None
 
 
+def _rules(settings: RateLimitSettings) -> frozenset[str]:
+    return frozenset({TOGETHER, *(_name(limit, index) for index, limit in enumerate(settings.limits))})
+
+
 RATE_LIMIT = GuardType(
     name="rate_limit",
     settings=RateLimitSettings,
     build=RateLimit,
     facts=(RATE_LIMITS,),
     suppressible=False,
-    rules=lambda settings: frozenset(_name(limit, index) for index, limit in enumerate(settings.limits)),
+    rules=_rules,
     code="rate_limited",
     summary="Refuses operations beyond so many per time, by tenant, principal, server, tool, method or address.",
 )
