@@ -115,7 +115,7 @@ def push(
 
 @wasm_app.command()
 def new(
-    language: Annotated[str, typer.Argument(help="rust or c.")],
+    language: Annotated[str, typer.Argument(help="assemblyscript, c, cpp, go, javascript, python or rust.")],
     folder: Annotated[str, typer.Argument(metavar="DIR", help="Folder to make; its name is the guard's.")],
 ) -> None:
     """Make the source of a guard that can be built and tested at once."""

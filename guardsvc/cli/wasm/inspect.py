@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from guardsvc.cli.wasm.component import compiled, least_memory_mib, schema_of
+from guardsvc.cli.wasm.component import compiled, least_limits, raised, schema_of
 from guardsvc.guards.wasm.loading.sources import SourceError
 from guardsvc.guards.wasm.loading.trust import Trusted
 
@@ -27,7 +27,7 @@ def described(artifact: Artifact) -> dict[str, Any]:
     """What a component is; ends the process where it can be no guard."""
     module = compiled(artifact)
     shape = module.shape
-    memory = least_memory_mib(module)
+    limits = least_limits(module)
     points = sorted(f"{direction.value} {phase.value}" for direction, phase in shape.functions)
     return {
         "digest": artifact.digest,
@@ -38,9 +38,10 @@ def described(artifact: Artifact) -> dict[str, Any]:
         "phases": points,
         "imports": sorted(f"{each.instance} {each.name}" for each in shape.imports),
         "grants": [grant for grant in ("http", "kv") if shape.wants(grant)],
-        "memory_mib": memory,
+        "memory_mib": None if limits is None else limits.memory_mib,
+        "limits": {} if limits is None else raised(limits),
         "settings": sorted(shape.settings),
-        "schema": None if memory is None else schema_of(module, memory),
+        "schema": None if limits is None else schema_of(module, limits),
         "signatures": len(artifact.evidence),
         "signed_by": None,
     }
@@ -61,6 +62,7 @@ def told(report: dict[str, Any]) -> str:
         "imports": ", ".join(report["imports"]) or "nothing",
         "grants it needs": ", ".join(report["grants"]) or "none",
         "memory_mib": "cannot be instantiated" if memory is None else f"{memory:g} at least",
+        "limits it needs": ", ".join(f"{name}: {value:g}" for name, value in report["limits"].items()) or None,
         "settings": ", ".join(report["settings"]) or "not described",
         "schema": None if report["schema"] is None else json.dumps(report["schema"]),
         "signatures": f"by {report['signed_by']}" if report["signed_by"] else signed,

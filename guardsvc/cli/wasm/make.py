@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = ["LANGUAGES", "run_build", "run_new"]
 
-LANGUAGES = ("c", "rust")
+LANGUAGES = ("assemblyscript", "c", "cpp", "go", "javascript", "python", "rust")
 NAMED = "guard-name"
 """What stands for the name of the guard in a template, in the manner of WIT; with _ in code."""
 NAME = re.compile(r"[a-z][a-z0-9]*(?:-[a-z][a-z0-9]*)*")

@@ -7,7 +7,8 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from guardsvc.cli.wasm.component import compiled, least_memory_mib
+from guardsvc.cli.wasm.component import compiled, enough_limits, least_limits
+from guardsvc.guards.wasm.settings import LimitSettings
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
 __all__ = ["run_bench", "run_suites"]
 
 TIMEOUT_MS = 5000
-ENOUGH_MIB = 64
 
 
 def run_suites(
@@ -55,7 +55,6 @@ def run_bench(asked: Asked, settings: dict[str, Any], *, rounds: int, as_json: b
 
 def _policy(artifact: Artifact, settings: dict[str, Any], grants: dict[str, Any], folder: Path) -> dict[str, Any]:
     module = compiled(artifact)
-    memory = max(least_memory_mib(module) or 0, ENOUGH_MIB)
     guard = {
         "type": "wasm",
         "timeout_ms": TIMEOUT_MS,
@@ -63,7 +62,7 @@ def _policy(artifact: Artifact, settings: dict[str, Any], grants: dict[str, Any]
             "module": str(_written(artifact, folder)),
             "digest": artifact.digest,
             "config": settings,
-            "limits": {"memory_mib": memory},
+            "limits": enough_limits(least_limits(module) or LimitSettings()),
             "grants": ({"kv": {}} if module.shape.wants("kv") else {}) | grants,
         },
     }

@@ -1,0 +1,3 @@
+module guard-name
+
+go 1.24

@@ -1,0 +1,3 @@
+module forbidden-text
+
+go 1.24
