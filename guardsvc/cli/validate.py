@@ -12,15 +12,19 @@ from guardsvc.cli.exit_codes import ExitCode
 from guardsvc.cli.redacting import EXT_AUTHZ_DENIES, redacts_requests
 from guardsvc.config import ConfigError
 from guardsvc.guards.wasm.settings import WasmSettings
+from guardsvc.model import Phase
 from guardsvc.server.configuration import Configuration, load_configuration
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from guardsvc.policy import Policy
+    from guardsvc.policy import BoundGuard, Policy
     from guardsvc.server.settings import ServiceSettings
 
 __all__ = ["run_validate"]
+
+_OF_TOOLS = frozenset({Phase.TOOL_INVOKE, Phase.TOOL_RESULT, Phase.INPUT_REQUEST, Phase.INPUT_RESPONSE, Phase.OTHER})
+"""Phases in which an operation can be about a tool."""
 
 
 def run_validate(file: str, *, as_json: bool) -> None:
@@ -89,9 +93,19 @@ def _warnings(configuration: Configuration) -> list[str]:
         for bound in policy.guards
         if not bound.points
     )
+    warnings.extend(
+        f"guard {bound.id} never runs: match.tools covers what tools do, and it judges what servers list"
+        for bound in policy.guards
+        if bound.points and bound.scope is not None and bound.scope.tools is not None and not _has_tools(bound)
+    )
     warnings.extend(_warnings_about_exceptions(policy))
     warnings.extend(_warnings_about_peers(configuration.service))
     return warnings
+
+
+def _has_tools(bound: BoundGuard) -> bool:
+    """Whether a guard runs where an operation can be about a tool."""
+    return any(phase in _OF_TOOLS for _, phase in bound.points)
 
 
 def _warnings_about_exceptions(policy: Policy) -> Iterator[str]:

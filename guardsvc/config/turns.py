@@ -22,6 +22,7 @@ T = TypeVar("T")
 TURN = 0.00025
 """Seconds of work after which ``give_way`` does."""
 SWITCH = 0.0001
+"""Seconds after which the interpreter's lock is given up, while anything is done in turns."""
 PAUSE = 0.001
 """Seconds for the others."""
 
@@ -33,16 +34,42 @@ class _Turn(threading.local):
 _turn = _Turn()
 
 
+class _Switching:
+    """The interpreter's switch interval, short from the first that works in turns to the last.
+
+    It is of the process, while several threads may work in turns at once.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._working = 0
+        self._usual = 0.0
+
+    def __enter__(self) -> None:
+        with self._lock:
+            if not self._working:
+                self._usual = sys.getswitchinterval()
+                sys.setswitchinterval(SWITCH)
+            self._working += 1
+
+    def __exit__(self, *_: object) -> None:
+        with self._lock:
+            self._working -= 1
+            if not self._working:
+                sys.setswitchinterval(self._usual)
+
+
+_switching = _Switching()
+
+
 def in_turns(work: Callable[[], T]) -> T:
     """Do work that calls ``give_way`` now and then, in a thread that is not the event loop's."""
-    _turn.ends = perf_counter() + TURN
-    before = sys.getswitchinterval()
-    sys.setswitchinterval(SWITCH)
-    try:
-        return work()
-    finally:
-        sys.setswitchinterval(before)
-        _turn.ends = None
+    with _switching:
+        _turn.ends = perf_counter() + TURN
+        try:
+            return work()
+        finally:
+            _turn.ends = None
 
 
 def give_way() -> None:

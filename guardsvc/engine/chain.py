@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from guardsvc.engine.evaluation import Evaluation, evaluate_async, evaluate_inline, out_of_time
-from guardsvc.engine.facts import FactDesk
+from guardsvc.engine.facts import NO_FACTS, FactDesk
 from guardsvc.engine.recheck import recheck
 from guardsvc.mcp.transport import TransportKind
 from guardsvc.model import Decision, Direction, GuardOutcome, Kind, Mode, Operation, reason_for
@@ -138,8 +138,11 @@ class _Run:
             for bound in step.inline:
                 if not bound.judges(self.current, self.now):
                     continue
-                if bound.immediate or (bound.inline and self.desk.needs_none(bound, self.current)):
-                    self._take(evaluate_inline(bound, self.current, self.deadline, limits))
+                facts = (
+                    NO_FACTS if bound.immediate else self.desk.at_hand(bound, self.current) if bound.inline else None
+                )
+                if facts is not None:
+                    self._take(evaluate_inline(bound, self.current, self.deadline, limits, facts))
                 else:
                     self._take(await self._ask(bound))
                 if self.end is not None:

@@ -35,6 +35,7 @@ from guardsvc.model import (
 
 if TYPE_CHECKING:
     from guardsvc.mcp.strict_json import Limits
+    from guardsvc.model import Facts
     from guardsvc.policy import BoundGuard
 
 __all__ = ["Evaluation", "evaluate_async", "evaluate_inline", "out_of_time"]
@@ -51,8 +52,10 @@ class Evaluation(msgspec.Struct, frozen=True):
     payload: Any = None
 
 
-def evaluate_inline(bound: BoundGuard, operation: Operation, deadline: float, limits: Limits) -> Evaluation:
-    """Ask a native guard that needs no facts.
+def evaluate_inline(
+    bound: BoundGuard, operation: Operation, deadline: float, limits: Limits, facts: Facts = NO_FACTS
+) -> Evaluation:
+    """Ask a native guard whose facts are at hand.
 
     It cannot be interrupted, so time is looked at afterwards: a late refusal stands, any other late
     answer is a failure.
@@ -62,13 +65,14 @@ def evaluate_inline(bound: BoundGuard, operation: Operation, deadline: float, li
         operation: what it judges.
         deadline: when the decision must stand, on the clock of ``time.perf_counter``.
         limits: bounds of a modified payload.
+        facts: which it needs.
     """
     started = perf_counter()
     remaining = deadline - started
     if remaining <= 0:
         return out_of_time(bound)
     try:
-        verdict = bound.guard.evaluate(operation, NO_FACTS)
+        verdict = bound.guard.evaluate(operation, facts)
         elapsed = perf_counter() - started
         if verdict is ALLOW and elapsed <= bound.timeout and elapsed <= remaining:
             return Evaluation(_passed(bound, elapsed))

@@ -55,14 +55,24 @@ class FactDesk:
         self._asked: dict[str, tuple[Operation, Mapping[str, Any]]] = {}
         self._learners: dict[str, BoundGuard] = {}
 
-    def needs_none(self, bound: BoundGuard, operation: Operation) -> bool:
-        """Whether a guard says of an operation that it needs no facts, though its type has some."""
-        if bound.id in self._fetched or not hasattr(bound.guard, "needs"):
-            return False
+    def at_hand(self, bound: BoundGuard, operation: Operation) -> Facts | None:
+        """The facts of a guard where nothing has to be waited for; None where something has.
+
+        One that says of an operation that it needs none has none, though its type has some.
+        """
+        facts = self._fetched.get(bound.id)
+        if facts is not None or not hasattr(bound.guard, "needs"):
+            return facts
         try:
-            return not self._needs(bound, operation)
+            needs = self._needs(bound, operation)
+            if not needs:
+                return NO_FACTS
+            facts = self._look(bound, operation, needs)
         except Exception:
-            return False  # it will fail again where its failure counts
+            return None  # it will fail again where its failure counts
+        if facts is not None:
+            self._keep(bound, facts)
+        return facts
 
     async def facts(self, bound: BoundGuard, operation: Operation, seconds: float) -> Facts:
         """The facts that a guard needs.
@@ -77,9 +87,8 @@ class FactDesk:
         """
         facts = self._fetched.get(bound.id)
         if facts is None:
-            facts = self._fetched[bound.id] = await self._fetch(bound, operation, seconds)
-            if hasattr(bound.guard, "learns"):
-                self._learners[bound.id] = bound
+            facts = await self._fetch(bound, operation, seconds)
+            self._keep(bound, facts)
         return facts
 
     async def inform(self, bound: BoundGuard, operation: Operation, deadline: float) -> None:
@@ -133,6 +142,24 @@ class FactDesk:
             request = FactRequest(operation=operation, guard=bound.id, need=need, use=use, seconds=seconds)
             facts[name] = await source.fetch(request)
         return facts
+
+    def _look(self, bound: BoundGuard, operation: Operation, needs: Mapping[str, Any]) -> Facts | None:
+        """The facts that sources have without a way to their store, None where one has not."""
+        use = self._use(bound, operation)
+        facts: dict[str, Any] = {}
+        for name, need in needs.items():
+            look = getattr(self._sources.get(name), "at_hand", None)
+            if look is None:
+                return None
+            facts[name] = look(FactRequest(operation=operation, guard=bound.id, need=need, use=use, seconds=0.0))
+            if facts[name] is None:
+                return None
+        return facts
+
+    def _keep(self, bound: BoundGuard, facts: Facts) -> None:
+        self._fetched[bound.id] = facts
+        if hasattr(bound.guard, "learns"):
+            self._learners[bound.id] = bound
 
     def _needs(self, bound: BoundGuard, operation: Operation) -> Mapping[str, Any]:
         ask = getattr(bound.guard, "needs", None)

@@ -227,6 +227,11 @@ def _read_fields(read: Message) -> dict[str, Any]:
     }
 
 
+def _is_said_by_tool(origin: Origin, kind: Kind) -> bool:
+    """Whether it is a notification or a question that comes while a tool runs, in the stream of its call."""
+    return origin.method == "tools/call" and kind in (Kind.NOTIFICATION, Kind.REQUEST)
+
+
 def _operation(message: ServerMessage, asker: Asker, **read: Any) -> Operation:
     origin = message.origin
     servers = origin.servers if origin else ()
@@ -236,7 +241,7 @@ def _operation(message: ServerMessage, asker: Asker, **read: Any) -> Operation:
         direction=Direction.RESPONSE,
         server=servers[0] if len(servers) == 1 else None,
         servers=servers,
-        subject=origin.subject if origin and answered else None,
+        subject=origin.subject if origin and (answered or _is_said_by_tool(origin, read["kind"])) else None,
         caller=asker.caller,
         path=message.path,
         learnable=asker.learnable and answered,

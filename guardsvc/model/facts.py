@@ -61,6 +61,13 @@ class FactSource(Protocol):
         """
 
 
+class AtHand(Protocol):
+    """A source that has some facts without a way to its store, and gives them at once."""
+
+    def at_hand(self, request: FactRequest) -> Any:
+        """What ``fetch`` would give, where nothing has to be waited for and nothing changes by it; else None."""
+
+
 class FactNeeds(Protocol):
     """A guard that says for each operation what it needs. One that does not gets every fact its type declares."""
 

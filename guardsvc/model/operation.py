@@ -39,6 +39,9 @@ class Kind(Word):
     TRANSPORT = "transport"
 
 
+_SAID = (Kind.NOTIFICATION, Kind.REQUEST)
+
+
 class Caller(msgspec.Struct, frozen=True, kw_only=True):
     """Who is asking.
 
@@ -73,7 +76,8 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True, dict=True):
         id: JSON-RPC id, or None where the kind has none.
         server: canonical name of the MCP server, None if it is unknown or not a single one.
         servers: every server the operation may reach; one entry where ``server`` is set.
-        subject: tool name as the server itself calls it, prompt name or resource URI; else None.
+        subject: tool name as the server itself calls it, prompt name or resource URI; else None. Of a notification or
+            a question of a server it is the tool whose call's stream it came in.
         payload: decoded ``params`` of requests and notifications (a dict, or None when absent),
             ``result`` or ``error`` otherwise. Never mutated: a guard returns a new one in Modify.
         caller: who is asking.
@@ -103,7 +107,12 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True, dict=True):
 
     @property
     def subject_kind(self) -> SubjectKind | None:
-        """What the subject names, None where there is none."""
+        """What the subject names, None where there is none.
+
+        Of what a server says or asks while a call is under way it is the tool.
+        """
+        if self.direction is Direction.RESPONSE and self.kind in _SAID:
+            return None if self.subject is None else SubjectKind.TOOL
         return subject_kind(self.phase, self.method, self.payload)
 
     def listed_tool(self, where: str) -> str | None:

@@ -43,7 +43,8 @@ class MatchSettings(Settings):
     tools: tuple[Name, ...] | None = Field(
         default=None,
         min_length=1,
-        description="Tools the guard judges, as their server names them; other operations are out of scope.",
+        description="Tools the guard judges, as their server names them: their calls and results, and what the server "
+        "says or asks while they run. Other operations, lists among them, are out of scope.",
     )
     methods: tuple[Name, ...] | None = Field(default=None, min_length=1, description="Methods the guard judges.")
 

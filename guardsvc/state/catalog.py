@@ -82,6 +82,24 @@ class Catalogs:
             return tuple([await self._answer(view, each, request.use) for each in need.needs])
         return await self._answer(view, need, request.use)
 
+    def at_hand(self, request: FactRequest) -> Any:
+        """What a list that has not changed is held against, where that was read a moment ago; else None."""
+        need, space = request.need, space_of(request.guard, shadow=request.use is FactUse.SHADOW)
+        needs = need.needs if isinstance(need, SeveralNeed) else (need,)
+        if request.guard not in self._pinned_by or not all(isinstance(each, ListNeed) for each in needs):
+            return None
+        tables = self._tables.get(need.store.url)
+        if tables is None or self._pinned_by[request.guard] != (tables, space):
+            return None
+        memo = self._memo(need.store)
+        facts: list[ListFact] = []
+        for each in needs:
+            fact = _settled(memo, scope_of(space, "pins", each.place), each)
+            if fact is None:
+                return None
+            facts.append(fact)
+        return tuple(facts) if isinstance(need, SeveralNeed) else facts[0]
+
     async def _answer(self, view: _View, need: Any, use: FactUse) -> Any:
         match need:
             case ListNeed():
@@ -129,6 +147,7 @@ class Catalogs:
         return tables
 
 
+@lru_cache(256)
 def space_of(guard: str, *, shadow: bool = False) -> str:
     """Where the pins of a guard are."""
     return f"{'shadow' if shadow else 'applied'}/{quote(guard, safe='')}"
@@ -139,6 +158,7 @@ def field_of(kind: PinKind, name: str) -> str:
     return f"{kind}:{name}"
 
 
+@lru_cache(4096)
 def scope_of(space: str, what: str, place: Place) -> str:
     """Where ``pins`` or ``definitions`` of a place are."""
     return f"{space}/{what}/{quote(place.tenant, safe='')}/{quote(place.server, safe='')}"
@@ -162,8 +182,8 @@ class _View:
     async def list(self, need: ListNeed) -> ListFact:
         """The pins of a place and kind, and the definitions that changes are weighed against."""
         scope = self._scope("pins", need.place)
-        if (known := self._memo.pins_of(scope, need)) is not None:
-            return ListFact(pins=known, asked=need.entries, server=need.place.server, settled=True)
+        if (settled := _settled(self._memo, scope, need)) is not None:
+            return settled
         found = await self._tables.read(scope, None, self._seconds)
         prefix = f"{need.kind}:"
         pins = {
@@ -250,6 +270,12 @@ class _View:
     def _turn(self, what: str, turn: Turn, key: str) -> str:
         part = f"/{quote(turn.part, safe='')}" if turn.part and what == "pages" else ""
         return f"{self._space}/{what}/{turn.list}/{key}{part}"
+
+
+def _settled(memo: PinMemo, scope: str, need: ListNeed) -> ListFact | None:
+    """What is known of a list that shows what was pinned a moment ago, and nothing else."""
+    known = memo.pins_of(scope, need)
+    return None if known is None else ListFact(pins=known, asked=need.entries, server=need.place.server, settled=True)
 
 
 def encode_pins(kind: PinKind, pins: Mapping[str, Pin]) -> dict[str, bytes]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from sys import getsizeof
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -11,22 +12,26 @@ if TYPE_CHECKING:
     from guardsvc.state.catalog_needs import ListNeed
     from guardsvc.state.pins import Entry, Pin, PinKind
 
-__all__ = ["SECONDS", "PinMemo"]
+__all__ = ["MAX_BYTES", "SECONDS", "PinMemo"]
 
 SECONDS = 1.0
 """For how long pins are remembered: after that, what another worker or an operator changed is seen in lists."""
-MAX_PLACES = 256
+MAX_BYTES = 16 << 20
+"""Bytes of memory that remembered pins take, with those that are used by identity."""
+_PIN = 800
+"""Bytes that a pin takes beside its name."""
 MAX_AWAITED = 1024
 
 
 class _Kept:
     """The pins of a place; ``settled`` are entries that are pinned as they are, compared by identity."""
 
-    __slots__ = ("ends", "pins", "settled")
+    __slots__ = ("ends", "pins", "settled", "size")
 
     def __init__(self, ends: float, pins: Mapping[str, Pin]) -> None:
         self.ends = ends
         self.pins = pins
+        self.size = sum(map(getsizeof, pins)) + _PIN * (len(pins) + 1)
         self.settled: tuple[Entry, ...] | None = None
 
 
@@ -43,6 +48,7 @@ class PinMemo:
         self._clock = clock
         self._awaited: OrderedDict[str, None] = OrderedDict()
         self._kept: OrderedDict[tuple[str, PinKind], _Kept] = OrderedDict()
+        self._bytes = 0
 
     def pins_of(self, scope: str, need: ListNeed) -> Mapping[str, Pin] | None:
         """The pins, where by them the list shows what is pinned and nothing else, and is not to be continued."""
@@ -70,12 +76,21 @@ class PinMemo:
 
     def keep(self, scope: str, kind: PinKind, pins: Mapping[str, Pin]) -> None:
         """Remember pins that were read just now."""
-        self._kept[scope, kind] = _Kept(self._clock() + SECONDS, pins)
-        self._kept.move_to_end((scope, kind))
-        if len(self._kept) > MAX_PLACES:
-            self._kept.popitem(last=False)
+        self._drop((scope, kind))
+        kept = _Kept(self._clock() + SECONDS, pins)
+        if kept.size > MAX_BYTES:
+            return
+        self._kept[scope, kind] = kept
+        self._bytes += kept.size
+        while self._bytes > MAX_BYTES:
+            self._drop(next(iter(self._kept)))
 
     def forget(self, scope: str) -> None:
         """Forget a place whose pins are changed."""
         for key in [key for key in self._kept if key[0] == scope]:
-            del self._kept[key]
+            self._drop(key)
+
+    def _drop(self, key: tuple[str, PinKind]) -> None:
+        kept = self._kept.pop(key, None)
+        if kept is not None:
+            self._bytes -= kept.size

@@ -17,11 +17,13 @@ if TYPE_CHECKING:
 
     from guardsvc.state.tables import Tables
 
-__all__ = ["REQUEST_STATES", "Holding", "RequestStates", "StateNeed"]
+__all__ = ["REQUEST_STATES", "STORED_BYTES", "Holding", "RequestStates", "StateNeed"]
 
 REQUEST_STATES = "request_states"
 """Name of the fact."""
 
+STORED_BYTES = 16 << 20
+"""Bytes of memory that states take where memory is their store; the oldest ones make room."""
 MAX_HOLDERS = 64
 """Holders of one state that are remembered; a state that more have is no secret of anybody."""
 
@@ -89,5 +91,5 @@ class RequestStates:
     def _open(self, store: CatalogStore) -> Tables:
         tables = self._tables.get(store.url)
         if tables is None:
-            tables = self._tables[store.url] = open_tables(store.url, self._clock)
+            tables = self._tables[store.url] = open_tables(store.url, self._clock, STORED_BYTES)
         return tables

@@ -28,6 +28,7 @@ class Sources:
     Args:
         clock: seconds that never go back, for what is kept in memory.
         session_evicted: as ``SessionOwners`` takes it.
+        wall: seconds since 1970, by which it is told since when a name is known.
 
     Attributes:
         facts: every source, by the name of its fact.
@@ -37,11 +38,12 @@ class Sources:
         self,
         clock: Callable[[], float] = time.monotonic,
         session_evicted: Callable[[str, str], None] = lambda _guard, _bound: None,
+        wall: Callable[[], float] = time.time,
     ) -> None:
         self._rate_limits = RateLimits(clock)
         self._session_owners = SessionOwners(clock, session_evicted)
         self._catalogs = Catalogs(clock)
-        self._listed = ListedNames(clock)
+        self._listed = ListedNames(clock, wall)
         self._request_states = RequestStates(clock)
         self.facts: Mapping[str, FactSource] = {
             RATE_LIMITS: self._rate_limits,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from sys import getsizeof
 from typing import TYPE_CHECKING, Protocol
 
 from guardsvc.model import ErrorKind, GuardFailure
@@ -14,9 +15,13 @@ __all__ = ["MAX_BYTES", "MemoryTables", "Tables"]
 
 MAX_SCOPES = 4096
 """Scopes in memory; those that were written longest ago are dropped."""
-MAX_BYTES = 64 << 20
-"""Bytes of names and values in memory. Scopes that end anyway make room; beyond that nothing new is taken, since to
-forget what is pinned would be to trust whatever comes next."""
+MAX_BYTES = 128 << 20
+"""Bytes of memory that names and values take. Scopes that end anyway make room; beyond that nothing new is taken, since
+to forget what is pinned would be to trust whatever comes next."""
+_VALUE = 96
+"""What a value takes beside the objects of its name and its bytes: its place among others, and what is rounded up."""
+_SCOPE = 512
+"""The same of a scope."""
 
 
 class Tables(Protocol):
@@ -58,7 +63,7 @@ class MemoryTables:
 
     Args:
         clock: seconds that never go back.
-        max_bytes: bytes of names and values it holds at most.
+        max_bytes: bytes of memory that it takes at most.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic, max_bytes: int = MAX_BYTES) -> None:
@@ -99,7 +104,7 @@ class MemoryTables:
         for field in fields:
             value = found.values.pop(field, None)
             if value is not None:
-                self._resize(found, -len(field) - len(value))
+                self._resize(found, -_weight(field, value))
         if not found.values:
             self._remove(scope)
 
@@ -121,7 +126,10 @@ class MemoryTables:
         return found
 
     def _make(self, scope: str) -> _Scope:
-        made = self._find(scope) or _Scope()
+        made = self._find(scope)
+        if made is None:
+            made = _Scope()
+            self._resize(made, _SCOPE + getsizeof(scope))
         self._scopes.pop(scope, None)
         while len(self._scopes) >= MAX_SCOPES:
             self._remove(self._passing() or next(iter(self._scopes)))
@@ -131,7 +139,7 @@ class MemoryTables:
     def _set(self, name: str, scope: _Scope, values: Mapping[str, bytes]) -> None:
         before = scope.values
         grows = sum(
-            len(value) - len(before[field]) if field in before else len(field) + len(value)
+            len(value) - len(before[field]) if field in before else _weight(field, value)
             for field, value in values.items()
         )
         while self._bytes + grows > self._max_bytes and (passing := self._passing(scope)) is not None:
@@ -153,3 +161,7 @@ class MemoryTables:
     def _resize(self, scope: _Scope, more: int) -> None:
         scope.size += more
         self._bytes += more
+
+
+def _weight(field: str, value: bytes) -> int:
+    return getsizeof(field) + getsizeof(value) + _VALUE

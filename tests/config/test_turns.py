@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import sys
+import threading
+
 import pytest
 
 from guardsvc.config import turns
-from guardsvc.config.turns import PAUSE, TURN, give_way, in_turns
+from guardsvc.config.turns import PAUSE, SWITCH, TURN, give_way, in_turns
 
 
 class Clock:
@@ -53,3 +56,25 @@ def test_it_is_over_after_a_failure(clock: Clock) -> None:
         in_turns(fail)
     steps(clock, 12)
     assert clock.slept == []
+
+
+def test_the_switch_interval_is_as_before_once_the_last_of_several_is_done() -> None:
+    usual = sys.getswitchinterval()
+    begun, may_end = threading.Event(), threading.Event()
+
+    def longer() -> None:
+        begun.set()
+        may_end.wait()
+
+    def shorter() -> float:
+        thread.start()
+        begun.wait()
+        return sys.getswitchinterval()
+
+    thread = threading.Thread(target=in_turns, args=(longer,))
+    # The longer one begins within the shorter: what it met is no interval to go back to.
+    assert in_turns(shorter) == pytest.approx(SWITCH)
+    assert sys.getswitchinterval() == pytest.approx(SWITCH)
+    may_end.set()
+    thread.join()
+    assert sys.getswitchinterval() == pytest.approx(usual)

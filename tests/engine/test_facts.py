@@ -108,3 +108,34 @@ async def test_facts_are_fetched_once_although_the_guard_is_asked_again_of_a_mod
     assert [operation.payload for operation in asked(counts)] == [CALL.payload, payload]
     assert facts_given(counts) == [{"counter": 1}, {"counter": 1}]
     assert len(source.requests) == 1
+
+
+class Ready(Source):
+    """Has what it is asked for at hand, or not."""
+
+    def __init__(self, fact: Callable[[FactRequest], Any]) -> None:
+        super().__init__()
+        self.at_hand = fact
+
+
+async def test_a_fact_that_is_at_hand_is_not_fetched() -> None:
+    source = Ready(lambda request: f"{request.guard} {request.need} {request.use}")
+    needs = particular(lambda operation: {"counter": operation.subject})
+    assert (await decided(policy(needs), sources={"counter": source})).verdict == "allow"
+    assert facts_given(needs) == [{"counter": f"particular read {FactUse.APPLY}"}]
+    assert source.requests == []
+
+
+@pytest.mark.parametrize("fact", [lambda _request: None, raises(KeyError("no"))])
+async def test_a_fact_that_is_not_at_hand_is_fetched(fact: Callable[[FactRequest], Any]) -> None:
+    source = Ready(fact)
+    needs = particular(lambda _operation: {"counter": "it"})
+    assert (await decided(policy(needs), sources={"counter": source})).verdict == "allow"
+    assert facts_given(needs) == [{"counter": 1}]
+
+
+async def test_facts_of_which_one_is_not_at_hand_are_all_fetched() -> None:
+    ready, waiting = Ready(lambda _request: "at hand"), Source()
+    needs = particular(lambda _operation: {"ready": 1, "counter": 2})
+    assert (await decided(policy(needs), sources={"ready": ready, "counter": waiting})).verdict == "allow"
+    assert facts_given(needs) == [{"ready": 1, "counter": 1}]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from random import Random
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -39,11 +40,18 @@ CONTEXT = GuardContext(
 class Bench:
     def __init__(self, **settings: Any) -> None:
         self.now = 1e9
-        self.guard = CatalogAnomaly(CatalogAnomalySettings(**settings), CONTEXT)
+        self.settings = CatalogAnomalySettings(**settings)
+        self.guard = CatalogAnomaly(self.settings, CONTEXT)
         self.source = ListedNames(lambda: self.now, lambda: self.now)
 
     async def show(
-        self, tools: Iterable[str], *, after: float = 0, text: str = "", servers: tuple[str, ...] = ("files",)
+        self,
+        tools: Iterable[str],
+        *,
+        after: float = 0,
+        text: str = "",
+        servers: tuple[str, ...] = ("files",),
+        learning: bool = True,
     ) -> list[str]:
         """The rules that a list breaks; it is learned unless it is refused."""
         self.now += after
@@ -66,7 +74,7 @@ class Bench:
         verdict = self.guard.evaluate(operation, facts)
         stands: VerdictName = "deny" if isinstance(verdict, Deny) else "allow"
         decision = Decision(id="", operation=operation, verdict=stands, mode=Mode.ENFORCE)
-        for need in self.guard.learns(decision, facts).values():
+        for need in self.guard.learns(decision, facts).values() if learning else ():
             await self.source.fetch(FactRequest(operation=operation, guard="g", need=need))
         return [finding.rule for finding in verdict.findings]
 
@@ -133,3 +141,19 @@ async def test_a_merged_list_is_of_each_server() -> None:
         "count_spike",
         "churn",
     ]
+
+
+@pytest.mark.parametrize("seed", range(8))
+async def test_what_is_remembered_of_a_list_is_what_a_guard_that_remembers_nothing_says(seed: int) -> None:
+    chance = Random(seed)
+    bench = Bench(churn_min=3, spike_min=3, spike_factor=1.2, window_s=600)
+    found: set[str] = set()
+    for _ in range(60):
+        shown, text = names(chance.randrange(1, 4) * 4), chance.choice("ab")
+        bench.now += chance.choice((0, 1, 30, 60, 300, 900))
+        remembering, bench.guard = bench.guard, CatalogAnomaly(bench.settings, CONTEXT)
+        expected = await bench.show(shown, text=text, learning=False)
+        bench.guard = remembering
+        assert await bench.show(shown, text=text, learning=chance.random() < 0.5) == expected
+        found.update(expected)
+    assert "churn" in found

@@ -6,20 +6,30 @@ The cases are in ``tests/cases/guards/data_leak.yaml``: a hit and a near miss fo
 from __future__ import annotations
 
 import copy
+import json
+import os
 import random
 from base64 import b64decode, b64encode
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
 from guardsvc.guards.native.data_leak import DataLeak, DataLeakSettings
-from guardsvc.guards.native.data_leak.personal import is_card, is_iban, is_ssn
+from guardsvc.guards.native.data_leak.leaks import Detector, Leak
+from guardsvc.guards.native.data_leak.personal import PersonalData, is_card, is_iban, is_ssn
 from guardsvc.guards.native.data_leak.rules import RULES, Personal
+from guardsvc.guards.native.results import Shown, listed_values
+from guardsvc.guards.native.secrets.plausible import Allowed
 from guardsvc.model import (
     ALLOW,
     Allow,
+    Decision,
     Deny,
     Direction,
     GatewayProtocol,
@@ -33,6 +43,7 @@ from guardsvc.model import (
     Severity,
     Verdict,
 )
+from tests.guards.catalogs import Gateway, policy_of, tool
 from tests.guards.pointers import resolve
 
 KEY = "AKIA" + "BZPUZDIKAB25II7T"
@@ -206,3 +217,118 @@ def test_every_kind_of_personal_data_is_a_rule() -> None:
 def test_numbers_cannot_be_masked() -> None:
     assert isinstance(judge({"structuredContent": {"card": 4539578763621486}}, EVERYTHING), Deny)
     assert judge({"structuredContent": {"id": 4539578763621487}}, EVERYTHING) is ALLOW
+
+
+def listed(tools: list[Any], *servers: str) -> Operation:
+    return Operation(
+        protocol=GatewayProtocol.EXT_PROC,
+        direction=Direction.RESPONSE,
+        phase=Phase.TOOLS_LIST,
+        kind=Kind.RESULT,
+        method="tools/list",
+        server=servers[0] if len(servers) == 1 else None,
+        servers=servers,
+        payload={"tools": tools},
+    )
+
+
+CLEAN = {"name": "find", "description": "Finds. Keys look like AKIAIOSFODNN7EXAMPLE."}
+
+
+def test_a_clean_list_is_not_looked_at_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    judged = guard()
+    assert judged.evaluate(listed([CLEAN], "crm"), {}) == ALLOW
+    seen: list[int] = []
+    leaks = Detector.leaks
+
+    def look(detector: Detector, shown: Sequence[Shown]) -> list[Leak]:
+        seen.append(len(shown))
+        return leaks(detector, shown)
+
+    monkeypatch.setattr(Detector, "leaks", look)
+    assert judged.evaluate(listed([dict(CLEAN)], "crm"), {}) == ALLOW
+    assert not seen
+    assert judged.evaluate(listed([{**CLEAN, "title": KEY}], "crm"), {}) != ALLOW
+
+
+def test_what_comes_with_a_known_list_is_looked_at() -> None:
+    judged = guard()
+    judged.evaluate(listed([CLEAN], "crm"), {})
+    operation = msgspec.structs.replace(listed([CLEAN], "crm"), payload={"tools": [CLEAN], "_meta": {"note": KEY}})
+    verdict = judged.evaluate(operation, {})
+    assert isinstance(verdict, Modify)
+    assert verdict.payload == {"tools": [CLEAN], "_meta": {"note": LABEL}}
+
+
+@pytest.mark.parametrize("servers", [("crm",), ("crm", "notes")])
+def test_a_definition_that_cannot_be_masked(servers: tuple[str, ...]) -> None:
+    bad = {"name": "get", "inputSchema": {"properties": {"key": {"const": KEY}}}}
+    verdict = guard().evaluate(listed([CLEAN, bad], *servers), {})
+    if len(servers) == 1:
+        assert isinstance(verdict, Deny)
+    else:
+        assert isinstance(verdict, Modify)
+        assert verdict.payload["tools"] == [CLEAN]
+
+
+@pytest.mark.parametrize(
+    ("place", "told"),
+    [
+        ({"title": KEY}, True),
+        ({"_meta": {"x": [KEY]}}, True),
+        ({"inputSchema": {"properties": {"title": {"description": KEY}}}}, True),
+        ({"inputSchema": {"properties": {"title": {"enum": [KEY]}}}}, False),
+        ({"inputSchema": {"properties": {"a": {"examples": [KEY]}}}}, True),
+        ({"inputSchema": {"properties": {KEY: {"description": "x"}}}}, False),
+        ({"outputSchema": {"$defs": {"description": {"default": KEY}}}}, False),
+        ({"icons": [{"src": KEY}]}, False),
+    ],
+)
+def test_only_texts_for_readers_are_masked(place: dict[str, Any], *, told: bool) -> None:
+    verdict = guard().evaluate(listed([{"name": "get", **place}], "crm"), {})
+    assert isinstance(verdict, Modify if told else Deny)
+    if isinstance(verdict, Modify):
+        assert KEY not in str(verdict.payload)
+
+
+def test_a_tool_may_be_allowed_to_tell() -> None:
+    judged = guard(allowed_fields=[{"tools": ["fi*"], "fields": ["description"]}])
+    told = {"name": "find", "description": KEY}
+    assert judged.evaluate(listed([told], "crm"), {}) == ALLOW
+    assert judged.evaluate(listed([{**told, "name": "get"}], "crm"), {}) != ALLOW
+
+
+@pytest.mark.skipif("GUARDSVC_CORPUS" not in os.environ, reason="no corpus")
+def test_definitions_of_the_corpus_have_no_credentials() -> None:
+    lines = (Path(os.environ["GUARDSVC_CORPUS"]) / "benign_tools.jsonl").read_text("utf-8").splitlines()
+    assert guard().evaluate(listed([json.loads(line) for line in lines], "crm"), {}) == ALLOW
+
+
+def test_the_quick_look_at_lists_misses_nothing() -> None:
+    detector = Detector(Allowed(()), PersonalData(()))
+    cases = yaml.safe_load((Path(__file__).parents[1] / "cases" / "guards" / "data_leak.yaml").read_text("utf-8"))
+    payloads = [payload for case in cases["cases"] if (payload := case.get("operation", {}).get("payload"))]
+    found = 0
+    for payload in payloads:
+        operation = listed([payload], "crm")
+        if detector.leaks(listed_values(operation)):
+            found += 1
+            assert detector.may_leak(operation.payload), payload
+    assert found > 50
+
+
+async def test_beside_rug_pull_what_has_a_credential_is_shown_masked_and_not_learned() -> None:
+    async with Gateway(policy_of(after="- type: data_leak")) as gateway:
+        listing = [tool("read"), tool("write", f"Writes with {KEY}.")]
+        for _ in range(2):
+            shown = await gateway.list(*listing)
+            assert [entry["description"] for entry in shown.payload["tools"]] == [
+                "Reads a file.",
+                f"Writes with {LABEL}.",
+            ]
+        rules = {name: _rules_of(await gateway.call(name)) for name in ("read", "write")}
+    assert rules == {"read": [], "write": ["unknown"]}
+
+
+def _rules_of(decision: Decision) -> list[str]:
+    return [finding.rule for outcome in decision.outcomes for finding in outcome.findings]

@@ -40,16 +40,19 @@ def refused(path: tuple[str | int, ...], context: GuardContext = CONTEXT, **sett
 
 def loaded(folder: Path, *guards: dict[str, Any], workers: int = 1, **policy: Any) -> Policy:
     """The policy of a file with these guards; the first is a rate limit of two an hour unless it says otherwise."""
-    entries = [{"type": "rate_limit", "settings": {"limits": [LIMIT]}, **guard} for guard in guards or ({},)]
+    entries = [
+        {"type": "rate_limit", "timeout_ms": 60_000, "settings": {"limits": [LIMIT]}, **guard}
+        for guard in guards or ({},)
+    ]
     file = folder / "policy.json"
     service = {"workers": workers, "listeners": {"default": {"address": "127.0.0.1:0"}}}
-    file.write_text(json.dumps({"service": service, "policy": {"guards": entries, **policy}}))
+    file.write_text(json.dumps({"service": service, "policy": {"deadline_ms": 60_000, "guards": entries, **policy}}))
     return load_configuration(file).policy
 
 
 async def decided(policy: Policy, sources: Sources, **operation: Any) -> Decision:
     asked = msgspec.structs.replace(CALL, **operation)
-    return await decide(policy, asked, deadline=perf_counter() + 5, can_modify=False, sources=sources.facts)
+    return await decide(policy, asked, deadline=perf_counter() + 60, can_modify=False, sources=sources.facts)
 
 
 async def verdicts(policy: Policy, sources: Sources, count: int = 3, **operation: Any) -> list[str]:

@@ -10,7 +10,7 @@ import pytest
 
 from deploy.demo.services import Guardsvc
 from guardsvc._proto.guardsvc.v1 import guard_service_pb2 as contract
-from tests.cli.command import Outcome, run_process
+from tests.cli.command import Outcome, run_here, run_process
 from tests.gateways.guard_service.questions import CALL, LIST, question
 from tests.guards.catalogs import tool
 from tests.server.process import HANG
@@ -47,7 +47,7 @@ class Running:
         self._id = 0
 
     def baseline(self, verb: str, *given: object) -> Outcome:
-        return run_process("baseline", verb, "-c", self.config, *given)
+        return run_here("baseline", verb, "-c", self.config, *given)
 
     def ask(self, base: dict[str, Any], **fields: Any) -> str:
         request = question(base, server="files", int_id=self._id, **fields)
@@ -94,7 +94,7 @@ def test_learned_pulled_refused_and_approved(running: Running) -> None:
     assert running.call("read") == "rug_pull_detected"
     assert running.call("write") == "allow"
 
-    changed = running.baseline("diff", "-o", "json")
+    changed = run_process("baseline", "diff", "-c", running.config, "-o", "json")
     (change,) = changed.object["changes"]
     assert (changed.code, change["name"], change["became"]) == (1, "read", "changed")
     assert change["changes"] == ["text_added"]
@@ -151,8 +151,8 @@ def test_commands_that_cannot_do_what_is_asked(running: Running, tmp_path: Path)
     assert "there are: rug_pull" in running.baseline("list", "--guard", "other").err
     memory = tmp_path / "memory.yaml"
     memory.write_text("policy: {guards: [{type: rug_pull, settings: {storage: memory}}]}")
-    outcome = run_process("baseline", "list", "-c", memory)
+    outcome = run_here("baseline", "list", "-c", memory)
     assert (outcome.code, "in the memory of the service" in outcome.err) == (2, True)
     nowhere = tmp_path / "nowhere.yaml"
     nowhere.write_text("policy: {guards: [{type: rug_pull, settings: {storage: 'sqlite:/nowhere/at/all.db'}}]}")
-    assert run_process("baseline", "list", "-c", nowhere).code == 4
+    assert run_here("baseline", "list", "-c", nowhere).code == 4

@@ -10,6 +10,7 @@ import re2
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from guardsvc.guards.native.matcher import encode
 from guardsvc.guards.native.sandbox_escape import matcher
 from guardsvc.guards.native.sandbox_escape.detector import Detector, searched
 from guardsvc.guards.native.sandbox_escape.forms import MAX_ROUNDS, decoded_forms, escapes, plain_command
@@ -73,7 +74,7 @@ def test_findings_are_of_known_rules_at_places_that_exist(arguments: dict[str, A
 @given(HOSTILE, st.sampled_from(list(Role)))
 @settings(max_examples=300)
 def test_signals_found_together_are_those_found_one_by_one(text: str, role: Role) -> None:
-    marked = matcher.encode(f"{BEGIN}{text}{END}")
+    marked = encode(f"{BEGIN}{text}{END}")
     mask = DETECTOR.mask(role)
     together = DETECTOR.match(f"{BEGIN}{text}{END}", mask)
     alone = sum(1 << index for index, pattern in enumerate(ALONE) if pattern.search(marked) is not None)
@@ -134,11 +135,11 @@ ENCODINGS = [
 ]
 
 
-@pytest.mark.parametrize("encode", ENCODINGS)
+@pytest.mark.parametrize("encoded", ENCODINGS)
 @pytest.mark.parametrize("path", ["../../../home/ada/notes.txt", "../../../../srv/a"])
 @pytest.mark.parametrize("field", ["path", "filename", "query"])
-def test_a_path_that_leaves_is_found_in_every_encoding(encode: Any, path: str, field: str) -> None:
-    assert isinstance(judge({field: encode(path)}), Deny)
+def test_a_path_that_leaves_is_found_in_every_encoding(encoded: Any, path: str, field: str) -> None:
+    assert isinstance(judge({field: encoded(path)}), Deny)
 
 
 SPELLINGS = [

@@ -13,8 +13,8 @@ import pytest
 import yaml
 from pydantic import ValidationError
 
+from guardsvc.guards.native.digest_cache import DigestCache
 from guardsvc.guards.native.tool_poisoning import ToolPoisoning, ToolPoisoningSettings
-from guardsvc.guards.native.tool_poisoning.cache import DigestCache
 from guardsvc.guards.native.tool_poisoning.guard import MAX_FINDINGS, MORE
 from guardsvc.guards.native.tool_poisoning.pack import load_pack
 from guardsvc.guards.native.tool_poisoning.texts import Field
@@ -133,7 +133,7 @@ def test_harmless_texts_that_sound_like_attacks(text: str) -> None:
     assert not denies(judge(text))
 
 
-@pytest.mark.parametrize(("part", "most"), [("opened", 1), ("kept", 3)])
+@pytest.mark.parametrize(("part", "most"), [("opened", 1), ("kept", 2)])
 def test_few_harmless_texts_of_the_fresh_set_are_denied(part: str, most: int) -> None:
     assert sum(denies(judge(text)) for text in FRESH["benign"][part]) <= most
 
@@ -156,7 +156,7 @@ def outsider(entry: dict[str, str]) -> dict[str, Any]:
     return tool
 
 
-@pytest.mark.parametrize(("part", "by_default", "strictly", "harmless"), [("opened", 27, 35, 7), ("kept", 24, 33, 5)])
+@pytest.mark.parametrize(("part", "by_default", "strictly", "harmless"), [("opened", 26, 34, 1), ("kept", 23, 31, 4)])
 def test_set_of_outsiders(part: str, by_default: int, strictly: int, harmless: int) -> None:
     attacks = [outsider(entry) for family in OUTSIDERS["attacks"][part].values() for entry in family]
     assert sum(denies(judge(tool)) for tool in attacks) >= by_default

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from guardsvc.guards.native.tool_poisoning.cache import DigestCache
+from guardsvc.guards.native.digest_cache import DigestCache
 from guardsvc.guards.native.tool_poisoning.guard import ToolPoisoning
 from guardsvc.guards.native.tool_poisoning.settings import ToolPoisoningSettings
 from guardsvc.model import Direction, GatewayProtocol, GuardContext, Kind, Operation, Phase
@@ -30,5 +30,5 @@ def test_what_is_hashed_for_each_tool_does_not_grow_with_the_list(monkeypatch: p
         payload={"tools": tools},
     )
     guard.evaluate(listed, {})
-    assert len(hashed) > 500
+    assert len(hashed) >= 500
     assert max(hashed) <= 32

@@ -10,7 +10,7 @@ import pytest
 
 from deploy.demo.services import Guardsvc
 from guardsvc._proto.guardsvc.v1 import guard_service_pb2 as contract
-from tests.cli.command import Outcome, run_process
+from tests.cli.command import Outcome, run_here
 from tests.gateways.guard_service.questions import LIST, question
 from tests.server.process import HANG
 
@@ -71,7 +71,7 @@ def evaluate(address: str, *tools: dict[str, Any]) -> contract.Decision:
 def check(config: Path, *tools: dict[str, Any]) -> Outcome:
     answer = {"jsonrpc": "2.0", "id": 1, "result": {"tools": list(tools)}}
     given = ("check", "-c", config, "-o", "json", "--server", "files", "--response-to", "tools/list")
-    return run_process(*given, stdin=json.dumps(answer).encode())
+    return run_here(*given, stdin=json.dumps(answer).encode())
 
 
 def test_guard_service_allows_a_harmless_list(address: str) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from guardsvc.model import Caller, Phase
+from guardsvc.model import Caller, Direction, Kind, Phase
 from guardsvc.policy import BoundGuard
 from tests.policy.built import build, operation
 
@@ -17,6 +17,15 @@ def bound(entry: str) -> BoundGuard:
         f"policy: {{servers: {{files: {{}}, mail: {{}}}}, guards: [{{type: native_guard, {entry}}}]}}"
     ).guards
     return guard
+
+
+SAID: dict[str, Any] = {
+    "direction": Direction.RESPONSE,
+    "phase": Phase.OTHER,
+    "kind": Kind.NOTIFICATION,
+    "method": "notifications/message",
+}
+"""What a server says while the tool runs."""
 
 
 @pytest.mark.parametrize(
@@ -31,6 +40,10 @@ def bound(entry: str) -> BoundGuard:
         ("{tools: ['*']}", {"phase": Phase.PROMPT_GET, "method": "prompts/get"}, False),
         ("{tools: ['*']}", {"phase": Phase.TOOLS_LIST, "subject": None}, False),
         ("{tools: ['*']}", {"subject": None}, False),
+        ("{tools: [read]}", SAID, True),
+        ("{tools: [read]}", SAID | {"kind": Kind.REQUEST, "method": "sampling/createMessage"}, True),
+        ("{tools: [write]}", SAID, False),
+        ("{tools: ['*']}", SAID | {"subject": None}, False),
         ("{tenants: [acme]}", {}, True),
         ("{tenants: ['a*', other]}", {}, True),
         ("{tenants: [other]}", {}, False),

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = ["RedisServer", "redis_program"]
 
-READY_WITHIN = 20.0
+READY_WITHIN = 120.0
 REQUIRED = "GUARDSVC_REDIS_REQUIRED"
 """Set where a missing redis-server is a failure, as in CI."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import tracemalloc
 from typing import TYPE_CHECKING
 
 import pytest
@@ -144,20 +145,39 @@ def test_urls_that_cannot_be(url: str) -> None:
 
 
 async def test_memory_takes_nothing_new_once_it_is_full_and_forgets_nothing_that_is_pinned() -> None:
-    tables = MemoryTables(lambda: 0.0, max_bytes=100)
-    await tables.write("pins", {"a": b"x" * 59}, 1)
-    await tables.write("page-1", {"b": b"x" * 19}, 1, ttl=10)
-    await tables.write("page-2", {"c": b"x" * 29}, 1, ttl=10)
+    tables = MemoryTables(lambda: 0.0, max_bytes=100_000)
+    await tables.write("pins", {"a": b"x" * 58_000}, 1)
+    await tables.write("page-1", {"b": b"x" * 18_000}, 1, ttl=10)
+    await tables.write("page-2", {"c": b"x" * 28_000}, 1, ttl=10)
     assert await tables.scopes("", 1) == ["page-2", "pins"]
     for add in (tables.write, tables.add):
         with pytest.raises(GuardFailure) as error:
-            await add("more", {"d": b"x" * 60}, 1)
+            await add("more", {"d": b"x" * 60_000}, 1)
         assert error.value.kind is ErrorKind.STATE_UNAVAILABLE
     assert await tables.scopes("", 1) == ["pins"]
     with pytest.raises(GuardFailure):
-        await tables.write("pins", {"a": b"y" * 100}, 1)
-    assert await tables.read("pins", None, 1) == {"a": b"x" * 59}
-    await tables.write("pins", {"a": b"y" * 99}, 1)
+        await tables.write("pins", {"a": b"y" * 100_000}, 1)
+    assert await tables.read("pins", None, 1) == {"a": b"x" * 58_000}
+    await tables.write("pins", {"a": b"y" * 98_000}, 1)
     await tables.drop("pins", ["a"], 1)
-    await tables.add("more", {"d": b"x" * 99}, 1)
+    await tables.add("more", {"d": b"x" * 98_000}, 1)
     assert await tables.scopes("", 1) == ["more"]
+
+
+@pytest.mark.parametrize("name", ["{}", "tool:read_thing_{}", "\U0001f4a3" * 100 + "{}"])
+async def test_memory_is_counted_as_it_is_taken(name: str) -> None:
+    made = MemoryTables(lambda: 0.0, max_bytes=1 << 20)
+
+    async def fill() -> None:
+        for scope in range(10_000):
+            await made.write(f"s{scope}", {name.format(f"{scope}_{each}"): b"%d" % each for each in range(20)}, 1)
+
+    tracemalloc.start()
+    try:
+        before = tracemalloc.get_traced_memory()[0]
+        with pytest.raises(GuardFailure):
+            await fill()
+        taken = tracemalloc.get_traced_memory()[0] - before
+    finally:
+        tracemalloc.stop()
+    assert 0.4 < taken / (1 << 20) < 1.0

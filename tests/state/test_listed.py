@@ -228,3 +228,55 @@ async def test_a_store_that_is_not_there_is_a_failure(tmp_path: Path) -> None:
     with pytest.raises(GuardFailure, match="no folder"):
         await worker.state("ann", given=True)
     await worker.close()
+
+
+async def test_names_have_a_version_of_their_own_until_they_change() -> None:
+    worker = Worker(CatalogStore())
+
+    async def version(*places: Place, use: FactUse = FactUse.APPLY) -> bytes:
+        need = ListedNeed(store=worker.store, places=places, kind=PinKind.TOOL)
+        fact: ListedFact = await worker.ask(worker.names, need, use)
+        return fact.version
+
+    await worker.note(FILES, read="1")
+    first = await version(FILES)
+    assert await version(FILES) == first
+    versions = {first, await version(FILES, use=FactUse.SHADOW), await version(Place("other", "files"))}
+    versions |= {await version(MAIL), await version(FILES, MAIL)}
+    await worker.note(MAIL, send="1")
+    assert await version(FILES) == first
+    await worker.note(FILES, read="2")
+    versions.add(await version(FILES))
+    assert len(versions) == 6
+
+
+async def test_names_are_at_hand_once_they_were_read(tmp_path: Path) -> None:
+    worker = Worker(CatalogStore(f"sqlite:{tmp_path}/names.db"))
+    request = FactRequest(
+        operation=OPERATION, guard="g", need=ListedNeed(store=worker.store, places=(FILES,), kind=PinKind.TOOL)
+    )
+    assert worker.names.at_hand(request) is None
+    await worker.note(FILES, read="1")
+    await worker.known(FILES)
+    fact = worker.names.at_hand(request)
+    assert fact is not None
+    assert fact.names["files"].keys() == {"read"}
+    Worker.now += FRESH
+    assert worker.names.at_hand(request) is None
+    await worker.names.close()
+
+
+async def test_what_is_kept_of_names_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("guardsvc.state.listed.KEPT_BYTES", 20_000)
+    worker = Worker(CatalogStore())
+
+    async def note(place: Place, names: dict[str, str]) -> None:
+        await worker.ask(worker.names, NoteNeed(store=worker.store, kind=PinKind.TOOL, names={place: names}, most=1000))
+
+    for tenant in range(50):
+        await note(Place(f"t{tenant}", "files"), {f"tool_{number}": "1" for number in range(10)})
+    assert 10_000 < worker.names.kept_bytes <= 20_000
+    assert len((await worker.known(Place("t0", "files")))["files"]) == 10
+    await note(Place("t0", "files"), {f"more_{number}": "1" for number in range(100)})
+    assert worker.names.kept_bytes <= 20_000
+    assert len((await worker.known(Place("t0", "files")))["files"]) == 110

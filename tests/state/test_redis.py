@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from pathlib import Path
 
-RECOVERS_WITHIN = 20.0
-LEEWAY = 10.0
+RECOVERS_WITHIN = 120.0
+LEEWAY = 30.0
 """Seconds by which a busy machine may be late."""
 
 

@@ -23,7 +23,7 @@ def limiting(*limits: dict[str, Any], name: str = "limiting", **settings: Any) -
 
 TIMEOUT_MS = 1000
 """Enough for Redis to answer on a busy machine."""
-LATE = 5.0
+LATE = 30.0
 CALLS = {"name": "calls", "key": ["principal"], "windows": ["3/hour"]}
 
 

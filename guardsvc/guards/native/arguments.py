@@ -29,6 +29,9 @@ _OF_INDEX = 10
 _MEMO = "sent_texts"
 _TELLING = frozenset("$_")
 _WITHOUT_TEXT = frozenset({int, float, bool, type(None)})
+_ONLY_TEXT = frozenset({str})
+_LONG_ARRAY = 64
+"""Texts of an array from which on it is worth while to know how long they are."""
 _MEMBERS = {"tools/call": (_ARGUMENTS, "inputResponses"), "prompts/get": (_ARGUMENTS, "inputResponses")}
 """What a method carries for the server's code, where it is not a URI or nothing but answers."""
 _OF_PROTOCOL = "io.modelcontextprotocol/"
@@ -153,23 +156,41 @@ def sent_texts(
         least: characters that a text has at least, ``MIN_TEXT`` or more.
         beside: as for ``sent_values``.
     """
-    memo: tuple[Any, dict[tuple[int, bool], list[Sent]]] | None = operation.__dict__.get(_MEMO)
+    memo: tuple[Any, list[_Run], dict[tuple[int, bool], list[Sent]]] | None = operation.__dict__.get(_MEMO)
     if memo is None or memo[0] is not schema:
-        memo = operation.__dict__[_MEMO] = (schema, {(MIN_TEXT, False): _texts(_roots(operation, schema))})
-    found = memo[1].get((least, beside))
+        runs: list[_Run] = []
+        memo = schema, runs, {(MIN_TEXT, False): _texts(_roots(operation, schema), runs)}
+        operation.__dict__[_MEMO] = memo
+    found = memo[2].get((least, beside))
     if found is None:
-        texts = memo[1][MIN_TEXT, False]
+        texts = memo[2][MIN_TEXT, False]
+        found = texts if least <= MIN_TEXT else _longer(texts, memo[1], least)
         if beside:
-            texts = [*texts, *_texts(_beside(operation))]
-        found = memo[1][least, beside] = [sent for sent in texts if len(str(sent.value)) >= least]
+            found = [*found, *(sent for sent in _texts(_beside(operation), []) if len(str(sent.value)) >= least)]
+        memo[2][least, beside] = found
     return found
 
 
-def _texts(roots: Iterable[_Root]) -> list[Sent]:
+_Run = tuple[int, int, int]
+"""Texts of one array: where they begin and end among all texts, and how long the longest one is."""
+
+
+def _longer(texts: list[Sent], runs: list[_Run], least: int) -> list[Sent]:
+    """The texts of so many characters. Arrays that have none are left out as they are."""
+    found: list[Sent] = []
+    position = 0
+    for begin, end, _ in (*(run for run in runs if run[2] < least), (len(texts), 0, 0)):
+        found += [sent for sent in texts[position:begin] if len(str(sent.value)) >= least]
+        position = end
+    return found
+
+
+def _texts(roots: Iterable[_Root], runs: list[_Run]) -> list[Sent]:
+    """The texts in some values, and the long arrays of them that there are."""
     found: list[Sent] = []
     for value, place, name, depth in roots:
         if type(value) is dict or type(value) is list:
-            _gather(found, value, place, name, depth)
+            _gather(found, runs, value, place, name, depth)
         elif type(value) is str and len(value) >= MIN_TEXT and place is not None:
             found.append(Sent(value, name, False, depth - 1, place.parent, place.token))
     return found
@@ -237,7 +258,9 @@ def _values(value: Any, place: _Place | None, name: str, depth: int) -> Iterator
     return iter((Sent(value, name, False, depth - 1, place.parent, place.token),))
 
 
-def _gather(found: list[Sent], value: Any, place: _Place | None, name: str, depth: int) -> None:  # noqa: C901, PLR0912  a call costs more than a step
+def _gather(  # noqa: C901, PLR0912  a call costs more than a step
+    found: list[Sent], runs: list[_Run], value: Any, place: _Place | None, name: str, depth: int
+) -> None:
     """Add the texts of an object or array; see ``_members``. Places are made for those that have texts."""
     open_ones: list[list[Any]] = []
     token_of_place: Any = None
@@ -273,7 +296,16 @@ def _gather(found: list[Sent], value: Any, place: _Place | None, name: str, dept
                 keyed, members = True, iter(member.items())
                 break
             elif kind is list and member:
-                if type(member[0]) in _WITHOUT_TEXT and _WITHOUT_TEXT.issuperset(map(type, member)):
+                first = type(member[0])
+                if first in _WITHOUT_TEXT and _WITHOUT_TEXT.issuperset(map(type, member)):
+                    continue
+                if first is str and _ONLY_TEXT.issuperset(map(type, member)):
+                    if place is _LATER:
+                        place = _placed(open_ones, token_of_place)
+                    begin = len(found)
+                    found += _texts_of_list(member, _Place(place, token), token if keyed else name, depth + 1)
+                    if len(member) > _LONG_ARRAY:
+                        runs.append((begin, len(found), max(map(len, member))))
                     continue
                 open_ones.append([members, place, name, keyed, token_of_place])
                 place, token_of_place, depth = _LATER, token, depth + 1
@@ -286,6 +318,10 @@ def _gather(found: list[Sent], value: Any, place: _Place | None, name: str, dept
                 return
             members, place, name, keyed, token_of_place = open_ones.pop()
             depth -= 1
+
+
+def _texts_of_list(members: list[str], place: _Place, name: str, depth: int) -> list[Sent]:
+    return [Sent(text, name, False, depth, place, index) for index, text in enumerate(members) if len(text) >= MIN_TEXT]
 
 
 def _placed(open_ones: list[list[Any]], token: Any) -> _Place:

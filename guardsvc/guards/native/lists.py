@@ -6,8 +6,6 @@ each name; a guard sees the server's own names.
 
 from __future__ import annotations
 
-import secrets
-from hashlib import blake2b
 from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
@@ -22,11 +20,9 @@ if TYPE_CHECKING:
 
 __all__ = [
     "LIST_PHASES",
-    "MAX_REMEMBERED",
     "MAX_TTL_MS",
     "Entry",
     "Prefixes",
-    "digest_of_list",
     "entries_of",
     "indexes_of",
     "listing_kind",
@@ -41,9 +37,6 @@ LIST_PHASES = frozenset({Phase.TOOLS_LIST, Phase.PROMPTS_LIST, Phase.RESOURCES_L
 MAX_TTL_MS = 300_000
 """For how long a client may keep a list of which something was taken out, in milliseconds."""
 
-MAX_REMEMBERED = 1024
-"""Entries of a list whose names and digests a guard keeps by the digest of the list."""
-
 _LISTS = {
     Phase.TOOLS_LIST: (("tools", "name", PinKind.TOOL),),
     Phase.PROMPTS_LIST: (("prompts", "name", PinKind.PROMPT),),
@@ -53,9 +46,6 @@ _LISTS = {
     ),
 }
 _MEMBERS = {kind: (member, field) for rows in _LISTS.values() for member, field, kind in rows}
-_MEMO = "_digests_of_lists"
-_KEY = secrets.token_bytes(32)
-_encode = msgspec.json.Encoder().encode
 _BY_URI = frozenset({PinKind.RESOURCE, PinKind.TEMPLATE})
 
 
@@ -138,16 +128,6 @@ def listing_kinds(operation: Operation) -> tuple[PinKind, ...]:
     if operation.kind is not Kind.RESULT or type(payload) is not dict:
         return ()
     return tuple(kind for member, _, kind in _LISTS.get(operation.phase, ()) if member in payload)
-
-
-def digest_of_list(operation: Operation, kind: PinKind) -> bytes:
-    """A digest of a list and of the servers it may be of, made once for all guards, under a key of this process."""
-    memo: dict[PinKind, bytes] = operation.__dict__.setdefault(_MEMO, {})
-    digest = memo.get(kind)
-    if digest is None:
-        data = _encode((kind, operation.servers, operation.payload[_MEMBERS[kind][0]]))
-        digest = memo[kind] = blake2b(data, key=_KEY, digest_size=16).digest()
-    return digest
 
 
 def entries_of(operation: Operation, kind: PinKind, prefixes: Prefixes) -> list[Entry]:

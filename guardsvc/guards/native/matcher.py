@@ -1,4 +1,4 @@
-"""Many patterns at once: an RE2 set that is linear in the text and cannot fail unnoticed."""
+"""Many patterns at once: RE2 sets that are linear in the text and cannot fail unnoticed."""
 
 from __future__ import annotations
 
@@ -25,6 +25,8 @@ class Matcher:
 
     Args:
         patterns: each with the bits that stand for it.
+        options: how patterns are read, and the memory of the automaton; UTF-8 and ``MAX_MEMORY`` by default.
+        given: bits that every text has.
 
     Raises:
         re2.error: a pattern is not one, or too large.
@@ -32,17 +34,16 @@ class Matcher:
 
     __slots__ = ("_bits", "_set")
 
-    def __init__(self, patterns: Iterable[tuple[str, int]]) -> None:
-        options = re2.Options()
-        options.max_mem = MAX_MEMORY
-        options.log_errors = False
-        self._set = re2.Set.SearchSet(options)
+    def __init__(
+        self, patterns: Iterable[tuple[str | bytes, int]], options: re2.Options | None = None, given: int = 0
+    ) -> None:
+        self._set = re2.Set.SearchSet(_options() if options is None else options)
         self._bits = {self._set.Add(pattern): bits for pattern, bits in patterns}
-        self._bits[self._set.Add("")] = 0
+        self._bits[self._set.Add(rb"\A")] = given
         self._set.Compile()
 
     def match(self, text: bytes) -> int:
-        """The bits of all patterns that ``text``, UTF-8, has.
+        """The bits of all patterns that ``text`` has.
 
         Raises:
             GuardFailure: the automaton has no memory left, so that nothing can be said.
@@ -60,3 +61,10 @@ class Matcher:
 def encode(text: str) -> bytes:
     """A text as UTF-8. Half of a surrogate pair, which JSON can escape, becomes a question mark."""
     return text.encode("utf-8", "replace")
+
+
+def _options() -> re2.Options:
+    options = re2.Options()
+    options.max_mem = MAX_MEMORY
+    options.log_errors = False
+    return options

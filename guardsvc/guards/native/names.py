@@ -7,12 +7,23 @@ import unicodedata
 
 from guardsvc.guards.native.tool_poisoning.characters import HIDDEN, LOOKALIKES
 
-__all__ = ["MAX_NAME", "distance", "fold", "is_disguised", "is_near", "is_near_host", "skeleton", "skeleton_of"]
+__all__ = [
+    "MAX_NAME",
+    "distance",
+    "fold",
+    "is_disguised",
+    "is_disguised_as",
+    "is_near",
+    "is_near_host",
+    "skeleton",
+    "skeleton_of",
+]
 
 MAX_NAME = 256
 """Characters of a name that are compared."""
 _HIDDEN = re.compile(f"[{HIDDEN}]+")
 _SEPARATORS = re.compile(r"[\s_.:/-]+")
+_TWINS = frozenset("0135|!")
 _ASCII_TWINS = str.maketrans("0135|!", "olesll")
 _NEAR = 6
 """Characters from which on one typing error makes a near name, and twice as many from which on two do."""
@@ -49,8 +60,12 @@ def _twins(text: str) -> str:
 
 def is_disguised(name: str) -> bool:
     """Whether a name has characters that stand for others, not letters of the alphabet it is read in."""
-    plain = fold(name)
-    return not plain.isascii() or any(char in "0135|!" for char in plain)
+    return is_disguised_as(fold(name))
+
+
+def is_disguised_as(folded: str) -> bool:
+    """The same of a name that is folded already."""
+    return not folded.isascii() or not _TWINS.isdisjoint(folded)
 
 
 def is_near(name: str, known: str) -> bool:

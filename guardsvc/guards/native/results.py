@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import binascii
 from base64 import b64decode
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Sequence
 from enum import StrEnum
 from typing import Any, TypeAlias
 
@@ -17,7 +17,7 @@ import msgspec
 from guardsvc.guards.native.tool_poisoning.texts import Path, pointer
 from guardsvc.model import Direction, Kind, Operation, Phase
 
-__all__ = ["MIN_NAME", "MIN_NUMBER", "Part", "Shown", "blob_text", "shown_values"]
+__all__ = ["MIN_NAME", "MIN_NUMBER", "Part", "Shown", "blob_text", "listed_values", "shown_values"]
 
 MIN_TEXT = 2
 """Characters below which a text says nothing."""
@@ -31,6 +31,8 @@ _LISTS = frozenset({Phase.TOOLS_LIST, Phase.PROMPTS_LIST, Phase.RESOURCES_LIST})
 _OPAQUE = frozenset({"requestState", "nextCursor", "progressToken", "resultType", "ttlMs", "cacheScope"})
 """Members of a payload that the client hands back or obeys, and shows to nobody."""
 _BINARY = ("image/", "audio/", "video/", "font/", "application/pdf", "application/zip", "application/octet-stream")
+_TELLING = frozenset({str, dict, list, int})
+"""Types of values that say something or have what does."""
 _ALPHABET = bytes.maketrans(b"-_", b"+/")
 
 
@@ -48,6 +50,7 @@ class Part(StrEnum):
     NOTICE = "notice"
     QUESTION = "question"
     META = "meta"
+    DEFINITION = "definition"
     OTHER = "other"
 
 
@@ -102,16 +105,29 @@ def shown_values(operation: Operation) -> Sequence[Shown]:
     """The texts of a server's message, in document order. Not to be changed.
 
     They are those of tool, prompt and resource results with all their blocks, errors, server instructions,
-    notifications and questions. Definitions of a list, documents of the transport and values that only
-    go back to the server are not among them. An operation is walked once for all guards that ask.
+    notifications and questions. Definitions of a list (see ``listed_values``), documents of the transport and values
+    that only go back to the server are not among them. An operation is walked once for all guards that ask.
 
     Args:
         operation: of the response direction; others have none.
     """
     memo: list[Shown] | None = operation.__dict__.get(_MEMO)
     if memo is None:
-        memo = operation.__dict__[_MEMO] = list(_walk(operation))
+        memo = operation.__dict__[_MEMO] = _walk(operation)
     return memo
+
+
+def listed_values(operation: Operation, *, without: Collection[str] = ()) -> list[Shown]:
+    """The texts of a list of definitions, in document order; ``shown_values`` has none of them.
+
+    Args:
+        operation: a server's list.
+        without: members of the payload that are left out.
+    """
+    if operation.direction is not Direction.RESPONSE or type(operation.payload) is not dict:
+        return []
+    kept = {member: value for member, value in operation.payload.items() if member not in without}
+    return _members(kept, Part.DEFINITION)
 
 
 def blob_text(shown: Shown) -> str | None:
@@ -136,54 +152,59 @@ def blob_text(shown: Shown) -> str | None:
     return plain.decode("utf-8", "replace")
 
 
-def _walk(operation: Operation) -> Iterator[Shown]:
+def _walk(operation: Operation) -> list[Shown]:
     payload = operation.payload
     if operation.direction is not Direction.RESPONSE or type(payload) is not dict:
-        return
+        return []
     match operation.kind:
         case Kind.ERROR:
-            yield from _members(payload, Part.ERROR)
+            return _members(payload, Part.ERROR)
         case Kind.NOTIFICATION:
-            yield from _members(payload, Part.NOTICE)
+            return _members(payload, Part.NOTICE)
         case Kind.REQUEST:
-            yield from _members(payload, Part.QUESTION)
+            return _members(payload, Part.QUESTION)
         case Kind.RESULT if operation.phase not in _LISTS and operation.phase is not Phase.INPUT_REQUEST:
-            yield from _members(payload, None)
+            return _members(payload, None)
+    return []
 
 
-def _members(payload: dict[str, Any], part: Part | None) -> Iterator[Shown]:
+def _members(payload: dict[str, Any], part: Part | None) -> list[Shown]:
     """What is in a payload. ``part`` is None where its members say what they are."""
     rest: list[_Item] = [
         (value, (None, name), (_ROOTS.get(name) if part is None or name == "_meta" else part) or Part.OTHER, name, "")
         for name, value in payload.items()
         if name not in _OPAQUE
     ]
-    yield from (
+    found = [
         Shown(name, Part.OTHER, "", True, "", (None, name))
         for name in payload
         if len(name) >= MIN_NAME and name not in _KNOWN
-    )
-    stack = rest[::-1]
+    ]
+    _collect(rest[::-1], found)
+    return found
+
+
+def _collect(stack: list[_Item], found: list[Shown]) -> None:
+    """Append what is in some values, the last of them first."""
     while stack:
         item, path, part, name, mime = stack.pop()
         kind = type(item)
         if kind is str:
             if len(item) >= MIN_TEXT:
-                yield Shown(item, part, name, False, mime, path)
+                found.append(Shown(item, part, name, False, mime, path))
         elif kind is list:
-            for index in range(len(item) - 1, -1, -1):
-                member = item[index]
-                if _says_something(member):
-                    stack.append((member, (path, index), part, name, ""))
+            last = len(item) - 1
+            backwards = enumerate(reversed(item))
+            stack += [(each, (path, last - at), part, name, "") for at, each in backwards if type(each) in _TELLING]
         elif kind is dict:
-            yield from (
+            found += [
                 Shown(key, part, name, True, "", (path, key))
                 for key in item
                 if len(key) >= MIN_NAME and key not in _KNOWN
-            )
+            ]
             stack += _of_object(item, path, part)[::-1]
         elif kind is int and not -MIN_NUMBER < item < MIN_NUMBER:
-            yield Shown(item, part, name, False, mime, path)
+            found.append(Shown(item, part, name, False, mime, path))
 
 
 def _of_object(item: dict[str, Any], path: Path, part: Part) -> list[_Item]:
@@ -192,13 +213,14 @@ def _of_object(item: dict[str, Any], path: Path, part: Part) -> list[_Item]:
     if part in _BLOCKS and item.get("type") == "resource_link":
         part = Part.LINK
     found: list[_Item] = []
+    blocks = part in _BLOCKS
     for key, member in item.items():
-        if not _says_something(member):
+        if type(member) not in _TELLING:
             continue
         inner = part
         if key == "_meta":
             inner = Part.META
-        elif part in _BLOCKS:
+        elif blocks:
             if type(member) is str:
                 if key == "blob" or (key == "data" and "text" not in item):
                     inner = Part.BLOB
@@ -206,9 +228,3 @@ def _of_object(item: dict[str, Any], path: Path, part: Part) -> list[_Item]:
                 inner = _INNER.get(key, part)
         found.append((member, (path, key), inner, key, mime))
     return found
-
-
-def _says_something(member: Any) -> bool:
-    """Whether it is a text, a number or more; most of what is not costs no step more."""
-    kind = type(member)
-    return kind is str or kind is dict or kind is list or kind is int

@@ -34,6 +34,8 @@ _BEYOND = 2
 """Times ``max_values`` up to which values are looked at where that is more."""
 _WORTH_IT = 8192
 """Bytes of a payload from which on it is quicker to look at all values of a depth at once."""
+_MANY = 64
+"""Items of an array from which on it is quicker to look at the characters of all of them at once."""
 _SHORT = 64
 _CONTAINERS = frozenset({dict, list})
 _MAX_SHOWN_NAME = 128
@@ -175,6 +177,7 @@ class _Walk:
                     if values > looked_at:
                         raise _Ended
                 members: Iterable[tuple[Any, Any]]
+                plain = False
                 if type(container) is dict:
                     together = "".join(container)
                     if len(container) > most_properties or len(together) > most_name or not together.isprintable():
@@ -184,12 +187,13 @@ class _Walk:
                     if len(container) > most_items:
                         self.note("items", place)
                     members = enumerate(container)
+                    plain = len(container) > _MANY and self._is_plain(container)
                 for token, value in members:
                     kind = type(value)
                     if kind is str:
                         if len(value) > longest:
                             self.note("string_length", (place, token))
-                        if not value.isprintable():
+                        if not plain and not value.isprintable():
                             self._characters(value, (place, token))
                     elif kind is dict or kind is list:
                         inner.append((value, (place, token)))
@@ -212,6 +216,11 @@ class _Walk:
             self.note("integer_range", place)
         elif value and not self._limits.min_float <= abs(value) <= self._limits.max_float:
             self.note("float_range", place)
+
+    def _is_plain(self, items: list[Any]) -> bool:
+        """Whether no text of an array has a character that is forbidden, by one look at all of them."""
+        together = "".join([item for item in items if type(item) is str])
+        return next(self._bounds.characters(together), None) is None
 
     def _characters(self, text: str, place: Place) -> None:
         for rule in self._bounds.characters(text):

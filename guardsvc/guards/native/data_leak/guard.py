@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import re2
 
+from guardsvc.guards.native.data_leak.definitions import CLEAN_LISTS, Definitions, is_list, is_told, refused
 from guardsvc.guards.native.data_leak.leaks import Detector, Leak
 from guardsvc.guards.native.data_leak.personal import PersonalData
 from guardsvc.guards.native.data_leak.redaction import redacted
@@ -22,6 +23,7 @@ from guardsvc.guards.native.data_leak.rules import (
     Personal,
 )
 from guardsvc.guards.native.data_leak.settings import DataLeakSettings
+from guardsvc.guards.native.digest_cache import DigestCache
 from guardsvc.guards.native.results import shown_values
 from guardsvc.guards.native.schema_validation.check import ArgumentCheck, SchemaError
 from guardsvc.guards.native.schema_validation.settings import SchemaValidationSettings
@@ -61,7 +63,10 @@ class DataLeak:
 
     def __init__(self, settings: DataLeakSettings, context: GuardContext) -> None:
         _check(settings)
-        self._detector = Detector(Allowed(settings.allowed_values), PersonalData(settings.personal_data))
+        allowed = Allowed(settings.allowed_values)
+        self._detector = Detector(allowed, PersonalData(settings.personal_data))
+        self._clean = DigestCache[bool](CLEAN_LISTS)
+        self._definitions = Definitions(Detector(allowed, PersonalData(())), self._clean)
         self._disabled = frozenset(settings.disabled_rules)
         self._patterns = [re2.compile(pattern) for pattern in settings.allowed_patterns]
         self._domains = tuple(domain.lower() for domain in settings.allowed_domains)
@@ -88,7 +93,10 @@ class DataLeak:
         )
 
     def _leaks(self, operation: Operation) -> list[Leak]:
-        found = [leak for leak in self._detector.leaks(shown_values(operation)) if leak.rule not in self._disabled]
+        given = (
+            self._definitions.leaks(operation) if is_list(operation) else self._detector.leaks(shown_values(operation))
+        )
+        found = [leak for leak in given if leak.rule not in self._disabled]
         if not self._fields and not self._patterns and not self._domains:
             return found
         return [leak for leak in found if not self._may_stand(leak, operation)]
@@ -98,7 +106,8 @@ class DataLeak:
         piece = leak.piece
         if piece is None:
             return False
-        if any(tools.match(operation.subject) and fields.match(piece.shown.name) for tools, fields in self._fields):
+        tool = operation.subject or operation.listed_tool(piece.shown.where)
+        if any(tools.match(tool) and fields.match(piece.shown.name) for tools, fields in self._fields):
             return True
         value = piece.data[leak.start : leak.end].decode("utf-8", "replace")
         if any(pattern.fullmatch(value) is not None for pattern in self._patterns):
@@ -113,16 +122,17 @@ class DataLeak:
     def _verdict(self, operation: Operation, leaks: Sequence[Leak]) -> Verdict:
         if not leaks:
             return ALLOW
-        findings = self._findings(leaks)
+        findings, listed = self._findings(leaks), is_list(operation)
         actions = {self._actions[leak.rule] for leak in leaks}
         if RuleAction.DENY not in actions:
             if RuleAction.REDACT not in actions:
                 return Allow(findings=findings)
-            payload = self._redacted(
-                operation, [leak for leak in leaks if self._actions[leak.rule] is RuleAction.REDACT]
-            )
+            masked = [leak for leak in leaks if self._actions[leak.rule] is RuleAction.REDACT]
+            payload = self._redacted(operation, masked) if not listed or all(map(is_told, masked)) else None
             if payload is not None:
                 return Modify(payload=payload, findings=findings)
+        if listed:
+            return refused(operation, leaks, findings, CODE)
         return Deny(code=CODE, message=reason_for(CODE).text, findings=findings)
 
     def _redacted(self, operation: Operation, leaks: Sequence[Leak]) -> Any:

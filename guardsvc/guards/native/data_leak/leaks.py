@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from itertools import accumulate
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -84,6 +84,27 @@ class Detector:
         self._assignments = Assignments(allowed)
         self._personal = personal
 
+    def may_leak(self, value: Any) -> bool:
+        """Whether anything may stand in a JSON value, by a quick look that does not tell where; personal data aside."""
+        texts: list[str] = []
+        stack = [value]
+        while stack:
+            item = stack.pop()
+            if type(item) is str:
+                texts.append(item)
+            elif type(item) is list:
+                stack += item
+            elif type(item) is dict:
+                texts += item
+                stack += item.values()
+                if any(_may_be_secret(member) and is_secret_name(name) for name, member in item.items()):
+                    return True
+        whole = SEPARATOR.decode().join(texts).encode("utf-8", "surrogatepass")
+        looks = self._patterns.any
+        return any(
+            read is not None and looks.match(read) for read in (whole, unescaped(whole), without_ignorable(whole))
+        )
+
     def leaks(self, shown: Sequence[Shown]) -> list[Leak]:
         """What stands in some texts, in no order.
 
@@ -140,6 +161,11 @@ class Detector:
             position = hit.start
             piece = pieces[min(index, len(pieces) - 1)]
             yield Leak(None if hit.rule == TOO_MANY else piece, hit.rule, 0, len(piece.data), hit.excerpt)
+
+
+def _may_be_secret(value: Any) -> bool:
+    """Whether a member's value may be random, or a list of such values, which go by the same name."""
+    return (type(value) is str and len(value) >= MIN_RANDOM and " " not in value) or type(value) is list
 
 
 def _piece(shown: Shown) -> Piece | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from functools import cache
 from itertools import product
 from string import ascii_letters, ascii_lowercase
 from typing import TYPE_CHECKING
@@ -72,8 +73,9 @@ _LETTERS = ascii_letters.encode()
 _WORDS = bytes(byte if byte in _LETTERS else ord(" ") for byte in range(256)).lower()
 
 
+@cache
 def _misspellings() -> dict[bytes, bytes]:
-    """Every word that is one letter away from a word that overrides need."""
+    """Every word that is one letter away from a word that overrides need; made when the first text is read."""
     found: dict[bytes, bytes] = {}
     for word in _TYPED.split():
         cuts = [(word[:at], word[at:]) for at in range(1, len(word) + 1)]
@@ -85,10 +87,6 @@ def _misspellings() -> dict[bytes, bytes]:
     for word in (*_TYPED.split(), *_NOT_TYPED):
         found.pop(word.encode(), None)
     return found
-
-
-_MISSPELT = _misspellings()
-_TYPOS = frozenset(_MISSPELT)
 
 
 class Forms(msgspec.Struct, frozen=True):
@@ -215,12 +213,13 @@ def _spaced(text: str, tricks: list[Trick]) -> str:
 def _spelt(text: str, tricks: list[Trick]) -> str:
     """The text with the words of an override spelt right."""
     words = text.encode("utf-8", "replace").translate(_WORDS).split()
-    wrong = _TYPOS.intersection(words)
+    misspelt = _misspellings()
+    wrong = misspelt.keys() & words
     if not wrong:
         return text
     pattern = re.compile(rf"(?i)\b(?:{'|'.join(word.decode() for word in sorted(wrong))})\b")
     tricks.append(Trick("misspelt_order", Severity.LOW, " ".join(word.decode() for word in sorted(wrong)[:8])))
-    return pattern.sub(lambda word: _MISSPELT.get(word[0].lower().encode(), b"").decode() or word[0], text)
+    return pattern.sub(lambda word: misspelt.get(word[0].lower().encode(), b"").decode() or word[0], text)
 
 
 def _unescape(escape: re.Match[str]) -> str:

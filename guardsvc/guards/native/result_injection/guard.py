@@ -61,7 +61,7 @@ class ResultInjection:
         shown = [each for each in shown_values(operation) if type(each.value) is str]
         if not shown:
             return ALLOW
-        if sum(len(str(each.value)) for each in shown) > self._settings.max_text:
+        if sum([len(each.value) for each in shown if isinstance(each.value, str)]) > self._settings.max_text:
             finding = Finding(rule=TOO_MUCH, severity=Severity.HIGH, threats=("SAF-T2102", "MCP10"))
             return self._verdict(operation, (finding,))
         return self._verdict(operation, self._counting(self._judge.findings(shown)))

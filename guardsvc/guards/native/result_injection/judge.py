@@ -160,7 +160,8 @@ def _content(shown: Shown) -> str | None:
     content = blob_text(shown) if shown.part is Part.BLOB else str(shown.value)
     if content is None or len(content) < MIN_TEXT:
         return None
-    content = encode(content).decode()
+    if not content.isascii():
+        content = encode(content).decode()
     return content.translate(SEPARATED) if shown.is_key else content
 
 

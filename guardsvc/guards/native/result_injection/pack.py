@@ -17,7 +17,7 @@ __all__ = ["SHAPES", "load_pack"]
 
 _THREATS = ("SAF-T1402", "MCP06")
 _ALWAYS = frozenset({"in_name", "in_param", "in_value", "context_name"})
-_UNUSED = frozenset({"foreign_tool", "control_characters", "blank_run"})
+_UNUSED = frozenset({"foreign_tool", "control_characters", "blank_run", "split_attack"})
 _NAME = re.compile(r"[a-z_]+")
 
 SHAPES = (

@@ -59,6 +59,7 @@ __all__ = ["RUG_PULL", "RugPull"]
 
 CHANGED = "rug_pull_detected"
 NOT_APPROVED = "definition_not_approved"
+_MEMO = "_judged_lists"
 
 
 class RugPull:
@@ -80,7 +81,6 @@ class RugPull:
         self._prefixes = Prefixes(context)
         self._listing = Listing(self._prefixes)
         self._judging = Judging(settings, self.locked)
-        self._last: tuple[Any, Any, list[_Judged]] = (None, None, [])
         self._learner = Learner(settings, self.store, context.guard_id)
 
     def needs(self, operation: Operation) -> Mapping[str, Any]:
@@ -177,10 +177,11 @@ class RugPull:
 
     def _judged(self, operation: Operation, kind: PinKind, fact: Any) -> list[_Judged]:
         """Each server's part of a list with what is noticed about it."""
-        last_fact, last_payload, judged = self._last
-        if last_fact is fact and last_payload is operation.payload:
-            return judged
-        judged = []
+        memo: dict[RugPull, tuple[Any, list[_Judged]]] = operation.__dict__.setdefault(_MEMO, {})
+        last = memo.get(self)
+        if last is not None and last[0] is fact:
+            return last[1]
+        judged: list[_Judged] = []
         parts = {part.server: part for part in self._listing.parts(kind, operation, operation.payload)}
         for of_part in fact if isinstance(fact, tuple) else (fact,):
             part, beside = _asked(parts.get(of_part.server) or Part(of_part.server, ()), of_part)
@@ -190,7 +191,7 @@ class RugPull:
             place = place_of(operation.caller, part.server)
             found = self._judging.list(part.items, of_part, place, kind, operation.payload)
             judged.append(_Judged(part, of_part, found, beside))
-        self._last = (fact, operation.payload, judged)
+        memo[self] = fact, judged
         return judged
 
     def _conclude(

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-import json
+from functools import lru_cache
 from hashlib import blake2b
+from sys import getsizeof
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from guardsvc.guards.native.digest_cache import DigestCache
+from guardsvc.guards.native.list_digest import digest_of_list
 from guardsvc.guards.native.lists import entries_of, member_of
-from guardsvc.guards.native.tool_poisoning.cache import DigestCache
 from guardsvc.model import Kind
 from guardsvc.state.catalog_needs import Turn
 from guardsvc.state.pins import INSTRUCTIONS, Entry, PinKind, entry_of
@@ -43,10 +45,9 @@ _CALLS = {
     "resources/read": PinKind.RESOURCE,
 }
 _CACHED = 256
-_RECENT = 64
-"""Lists that are kept as they are, the last one of each server and kind, since to compare is less than to digest."""
-_MAX_RECENT = 131_072
-_encode = msgspec.json.Encoder().encode
+_ITEM = 512
+"""Bytes of memory that an item takes beside its name."""
+_MEMO = "_parts_of_lists"
 
 
 class Item(msgspec.Struct, frozen=True):
@@ -86,9 +87,7 @@ class Listing:
 
     def __init__(self, prefixes: Prefixes) -> None:
         self._prefixes = prefixes
-        self._seen = DigestCache[tuple[Part, ...]](_CACHED, b"rug_pull")
-        self._recent: dict[tuple[PinKind, tuple[str, ...]], tuple[bytes, tuple[Part, ...]]] = {}
-        self._last: tuple[Any, PinKind, tuple[str, ...], tuple[Part, ...]] = (None, PinKind.TOOL, (), ())
+        self._seen = DigestCache[tuple[Part, ...]](_CACHED)
 
     def parts(self, kind: PinKind, operation: Operation, payload: Any) -> tuple[Part, ...]:
         """The entries that have a name, by server; what has none, or is of nobody knows whom, cannot be called.
@@ -98,10 +97,12 @@ class Listing:
             operation: the list.
             payload: its payload, or what became of it.
         """
-        last, of_kind, servers, parts = self._last
-        if last is not payload or of_kind is not kind or servers != operation.servers:
-            parts = self._read(kind, operation, payload)
-            self._last = (payload, kind, operation.servers, parts)
+        memo: dict[tuple[Listing, PinKind], tuple[Any, tuple[Part, ...]]] = operation.__dict__.setdefault(_MEMO, {})
+        last = memo.get((self, kind))
+        if last is not None and last[0] is payload:
+            return last[1]
+        parts = self._read(kind, operation, payload)
+        memo[self, kind] = payload, parts
         return parts
 
     def _read(self, kind: PinKind, operation: Operation, payload: Any) -> tuple[Part, ...]:
@@ -115,25 +116,19 @@ class Listing:
         listed = payload.get(member)
         if type(listed) is not list or not listed:
             return tuple(Part(server, ()) for server in operation.servers)
-        data = _encode(listed)
-        recent = self._recent.get((kind, operation.servers))
-        if recent is not None and recent[0] == data:
-            return recent[1]
-        digest = self._seen.digest(data, "\n".join((kind, *operation.servers)).encode("utf-8", "replace"))
+        if payload is not operation.payload:
+            operation = msgspec.structs.replace(operation, payload=payload)
+        digest = digest_of_list(operation, kind)
         parts = self._seen.get(digest)
         if parts is None:
-            operation = msgspec.structs.replace(operation, payload=payload)
             of_server: dict[str, list[Item]] = {server: [] for server in operation.servers}
             for entry in entries_of(operation, kind, self._prefixes):
                 if entry.name is not None and entry.server is not None:
                     item = Item(entry_of(entry.name, entry.own(kind))[0], f"/{member}/{entry.index}", entry.index)
                     of_server.setdefault(entry.server, []).append(item)
             parts = tuple(Part.of(server, items) for server, items in of_server.items())
-            self._seen.put(digest, parts)
-        if len(data) <= _MAX_RECENT:
-            if len(self._recent) >= _RECENT:
-                del self._recent[next(iter(self._recent))]
-            self._recent[kind, operation.servers] = data, parts
+            size = sum(_ITEM + getsizeof(item.entry.name) for part in parts for item in part.items)
+            self._seen.put(digest, parts, size)
         return parts
 
 
@@ -174,7 +169,7 @@ def turn_of(operation: Operation, kind: PinKind, part: str = "") -> Turn:
     request = operation.id if operation.id is not None else ""
     after = operation.payload.get("nextCursor") if type(operation.payload) is dict else None
     return Turn(
-        list=_digest(caller.tenant, caller.principal, caller.verified, *sorted(operation.servers), kind),
+        list=_digest_of_list(caller.tenant, caller.principal, caller.verified, operation.servers, kind.value),
         id=_digest(request, type(request).__name__),
         next=_digest(after) if type(after) is str else None,
         part="" if part == operation.server else part,
@@ -187,5 +182,12 @@ def cursor_of(operation: Operation) -> str | None:
     return _digest(cursor) if type(cursor) is str else None
 
 
+@lru_cache(1024)
+def _digest_of_list(
+    tenant: str | None, principal: str | None, verified: bool, servers: tuple[str, ...], kind: str
+) -> str:
+    return _digest(tenant, principal, verified, *sorted(servers), kind)
+
+
 def _digest(*parts: object) -> str:
-    return blake2b(json.dumps(parts).encode("utf-8", "replace"), digest_size=16).hexdigest()
+    return blake2b(ascii(parts).encode(), digest_size=16).hexdigest()

@@ -11,6 +11,7 @@ from urllib.parse import unquote, unquote_to_bytes
 import msgspec
 import re2
 
+from guardsvc.guards.native.matcher import encode
 from guardsvc.guards.native.sandbox_escape.hosts import (
     CONNECTING_SCHEMES,
     INTERNAL_SUFFIXES,
@@ -19,7 +20,6 @@ from guardsvc.guards.native.sandbox_escape.hosts import (
     METADATA_NAMES,
     REBINDING_NAMES,
 )
-from guardsvc.guards.native.sandbox_escape.matcher import encode
 from guardsvc.guards.native.sandbox_escape.networks import Address, address_of, is_internal
 from guardsvc.guards.native.sandbox_escape.roles import Role
 

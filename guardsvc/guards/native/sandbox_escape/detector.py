@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from guardsvc.guards.native.sandbox_escape.matcher import Matcher, encode
+from guardsvc.guards.native.matcher import encode
+from guardsvc.guards.native.sandbox_escape.matcher import Matcher
 from guardsvc.guards.native.sandbox_escape.pack import load_topics
 from guardsvc.guards.native.sandbox_escape.roles import Role
 from guardsvc.guards.native.sandbox_escape.signal import BEGIN, END, HIDDEN

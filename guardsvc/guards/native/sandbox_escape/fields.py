@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import re2
 
-from guardsvc.guards.native.sandbox_escape.matcher import encode, options
+from guardsvc.guards.native.matcher import encode
+from guardsvc.guards.native.sandbox_escape.matcher import options
 from guardsvc.guards.native.sandbox_escape.roles import (
     ROLE_NAMES,
     Role,
@@ -62,6 +63,10 @@ _EXPRESSIVE = frozenset("})]>/\\$|")
 _MAY_BE_EXPRESSION = re.compile(f"[{re.escape(''.join(sorted(_EXPRESSIVE)))}]")
 _SHORT = 16
 """Characters below which a set is faster than a pattern."""
+_TINY = 3
+"""Characters up to which an expression has none of these but at its beginning."""
+_OPENING = frozenset("/~\\$")
+"""With which an expression of so few characters begins."""
 _OF_RESOURCES = ("resources/", "completion/complete")
 """Methods whose ``uri`` is that of a resource, or a template of some."""
 _TELLING = frozenset("$_")
@@ -94,9 +99,10 @@ class Fields:
         called = (operation.subject or None) if operation.subject_kind is SubjectKind.TOOL else None
         resource = operation.method.startswith(_OF_RESOURCES)
         found: dict[int, list[Sent]] = {}
-        name, role, query, plain, prose = None, _PLAIN, False, True, False
-        held: list[Sent] = []
+        name, role, query, plain, short = None, _PLAIN, False, True, 0
         json: list[Sent] = []
+        held: list[Sent] = []
+        hold, remarkable, opening, is_prose = held.append, _REMARKABLE, _OPENING, _EXPRESSIVE.isdisjoint
         each = bool(self._pointers) or resource
         alike = not self._names and not told
         for sent in values:
@@ -111,13 +117,14 @@ class Fields:
                     role = role_of_name(name)
                 else:
                     role = _of_resource(value) if resource and name == "uri" else self._role(sent, told)
-                held = found.setdefault(role, [])
+                hold = found.setdefault(role, []).append
                 query = role is _PLAIN and called is not None and takes_statements(called, name)
-                plain, prose = role is not _TEXT and not query, role is _TEXT
-            if value[0] not in _REMARKABLE and (
-                plain or (prose and len(value) < _SHORT and _EXPRESSIVE.isdisjoint(value))
+                plain, short = role is not _TEXT and not query, _SHORT if role is _TEXT else 0
+            first = value[0]
+            if first not in remarkable and (
+                plain or ((size := len(value)) < short and (is_prose(value) if size > _TINY else first not in opening))
             ):
-                held.append(sent)
+                hold(sent)
             elif query and is_statement(value):
                 found.setdefault(Role.STATEMENT, []).append(sent)
             else:

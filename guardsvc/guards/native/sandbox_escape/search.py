@@ -84,7 +84,7 @@ class Search:
 
     def _together(self, given: Sequence[tuple[Role, Sequence[Sent]]], roles: int) -> int:
         """The signals that values of several roles may have; all where it takes a look at each role to tell."""
-        texts = [str(sent.value) for _, held in given for sent in held]
+        texts = [text for _, held in given for text in _texts_of(held)]
         if sum(map(len, texts)) > _SMALL:
             return -1
         wanted = 0
@@ -100,7 +100,7 @@ class Search:
             if len(part) == 1:
                 self._one(part[0], role, hoped)
                 continue
-            texts = [str(sent.value) for sent in part]
+            texts = _texts_of(part)
             found, used = self._examiner.signals(texts, role, hoped, self._escapes)
             self._escapes -= used
             if found or self._examiner.always(role):
@@ -157,3 +157,8 @@ class Search:
             above = sent.where.rpartition("/")[0] if sent.where_size <= MAX_POINTER else ""
             self._queries[holder] = _QUERY_NAMES.search(above) is not None
         return None if self._queries[holder] else "nosql_injection"
+
+
+def _texts_of(values: Sequence[Sent]) -> list[str]:
+    """What values say; those of a role are texts, which is not looked at again."""
+    return [sent.value for sent in values]  # type: ignore[misc]

@@ -26,14 +26,19 @@ _END = re.compile(rb"-----END [A-Z0-9 ]{3,40}-----|Private-MAC: ?[0-9a-f]{40,64}
 
 
 def private_key_end(text: bytes, start: int) -> int:
-    """Where the key ends whose first line begins at ``start``; 0 where there is none."""
+    """Where the key ends whose first line begins at ``start``; 0 where there is none.
+
+    It ends before the next zero byte at the latest, and is more than words.
+    """
     first = _FIRST_LINE.match(text, start)
     if first is None:
         return 0
     begin = first.end()
-    head = _BREAKS.sub(b"", _FIELDS.sub(b"", text[begin : begin + MAX_HEAD].replace(b"\\n", b"\n")))
+    border = text.find(b"\0", begin, begin + MAX_KEY)
+    limit = min(len(text), begin + MAX_KEY) if border < 0 else border
+    head = _BREAKS.sub(b"", _FIELDS.sub(b"", text[begin : min(begin + MAX_HEAD, limit)].replace(b"\\n", b"\n")))
     material = _MATERIAL.search(head)
-    if material is None or len(set(material[0])) < MIN_DISTINCT:
+    if material is None or len(set(material[0])) < MIN_DISTINCT or material[0].isalpha():
         return 0
-    end = _END.search(text, begin, begin + MAX_KEY)
-    return min(len(text), begin + MAX_HEAD) if end is None else end.end()
+    end = _END.search(text, begin, limit)
+    return min(limit, begin + MAX_HEAD) if end is None else end.end()

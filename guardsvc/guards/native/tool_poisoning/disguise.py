@@ -81,6 +81,7 @@ _MIXED_WORD = re.compile(
     rf"[A-Za-z{LOOKALIKE_SCRIPTS}]*+"
 )
 _IS_MIXED = re.compile(_MIXED)
+_HAS_HIDDEN = re.compile(f"[{HIDDEN}]")
 _HAS_TAGS = re.compile("[\U000e0000-\U000e007f]")
 _HAS_SELECTORS = re.compile("[\ufe00-\ufe0f\U000e0100-\U000e01ef]")
 _HAS_INVISIBLE = re.compile(f"[{INVISIBLE}]")
@@ -102,7 +103,11 @@ _CARRIER_RUN = 4
 _SHORT_WORD = 3
 _SHORTEST_SHAPE = 12
 """Characters of the shortest text with a run of blanks or spaced letters that count."""
+_BLANKS_OF_RUN, _LINES_OF_RUN, _SIGNS_OF_SPACING = 40, 12, 6
+"""How many blanks or lines such a run has at least, and how many signs stand between spaced letters."""
 _FEW = 16
+_BRIEF = 64
+"""Characters up to which ``re`` is asked at once, which takes less time to begin than RE2."""
 _SPELT_OUT = 16
 """Letters in a row that are spelt out to hide a text, whatever it says."""
 
@@ -115,15 +120,16 @@ def reveal(text: str) -> tuple[str, list[Trick]]:
     """
     tricks: list[Trick] = []
     characters = "" if text.isascii() else _characters(text)
-    if _HAS_TAGS.search(characters):
+    hides = _HAS_HIDDEN.search(characters) is not None
+    if hides and _HAS_TAGS.search(characters):
         text = _tags(text, characters, tricks)
-    if _HAS_SELECTORS.search(characters):
+    if hides and _HAS_SELECTORS.search(characters):
         text = _selectors(text, tricks)
     if not text.isprintable():
         text = _controls(text, tricks)
-    if _BIDI.search(characters):
+    if hides and _BIDI.search(characters):
         text = _bidi(text, characters, tricks)
-    if _HAS_INVISIBLE.search(characters):
+    if hides and _HAS_INVISIBLE.search(characters):
         text = _zero_width(text, characters, tricks)
     if characters:
         text = _letters(text, characters, tricks)
@@ -250,11 +256,14 @@ def _without(text: str, one: re.Pattern[str], characters: str) -> str:
 def _shapes(text: str, tricks: list[Trick]) -> str:
     if len(text) < _SHORTEST_SHAPE:
         return text
-    end = len(text.rstrip())
-    for run in _BLANK_RUNS.finditer(text[:end]):
-        if run.start() > 0:
-            tricks.append(Trick("blank_run", Severity.MEDIUM, text[run.end() : run.end() + 2 * _AROUND]))
-            break
+    if len(text) >= _BLANKS_OF_RUN or text.count("\n") >= _LINES_OF_RUN:
+        end = len(text.rstrip())
+        for run in _BLANK_RUNS.finditer(text[:end]):
+            if run.start() > 0:
+                tricks.append(Trick("blank_run", Severity.MEDIUM, text[run.end() : run.end() + 2 * _AROUND]))
+                break
+    if sum(map(text.count, _SIGNS)) < _SIGNS_OF_SPACING:
+        return text
     runs = _SPACED_LETTERS.findall(text)
     if not runs:
         return text
@@ -280,7 +289,9 @@ def _joined(run: str) -> str:
 
 def _leet(text: str, tricks: list[Trick]) -> str:
     """Words spelt with digits, if they are such as attacks need."""
-    if _MAY_HAVE_LEET.search(encode(text)) is None or _HAS_LEET.search(text) is None:
+    if len(text) > _BRIEF and _MAY_HAVE_LEET.search(encode(text)) is None:
+        return text
+    if _HAS_LEET.search(text) is None:
         return text
     parts = _LEET_WORD.split(text)
     words = parts[1::2]

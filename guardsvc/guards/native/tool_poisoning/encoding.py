@@ -50,11 +50,13 @@ def has_encoded(definition: bytes) -> bool:
 
 def decoded(text: str) -> tuple[list[str], bool]:
     """What stands in a text in another encoding, as far as it reads as text, and whether that is all of it."""
+    if len(text) < _SHORTEST:
+        return [], True
     found = list(islice(filter(None, map(_from_token, _tokens(text))), MAX_PIECES + 1))
     whole = len(found) <= MAX_PIECES
     del found[MAX_PIECES:]
-    for sign, pattern, decode in _ENCODINGS:
-        if sign in text:
+    for sign, least, pattern, decode in _ENCODINGS:
+        if len(text) >= least and sign in text:
             pieces = [match[0] for match, _ in zip(pattern.finditer(text), range(MAX_PIECES + 1), strict=False)]
             whole = whole and len(pieces) <= MAX_PIECES and max(map(len, pieces), default=0) <= MAX_LENGTH
             found += [plain for piece in pieces[:MAX_PIECES] if _is_text(plain := decode(piece[:MAX_LENGTH]))]
@@ -108,11 +110,13 @@ def _pairs(text: str) -> str:
 
 
 _ENCODINGS = (
-    ("%", _PERCENT, unquote),
-    ("&#", _ENTITIES, html.unescape),
-    ("\\", _BACKSLASHES, _points),
-    ("", _PAIRS, _pairs),
+    ("%", 12, _PERCENT, unquote),
+    ("&#", 20, _ENTITIES, html.unescape),
+    ("\\", 16, _BACKSLASHES, _points),
+    ("", 26, _PAIRS, _pairs),
 )
+"""A sign that each encoding has, the characters that it has at least, and how it looks and reads."""
+_SHORTEST = 12
 
 
 def _is_text(plain: str) -> bool:

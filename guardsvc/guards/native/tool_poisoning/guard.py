@@ -7,14 +7,18 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from guardsvc.guards.native.digest_cache import DigestCache
+from guardsvc.guards.native.list_digest import digest_of_list
 from guardsvc.guards.native.lists import LIST_PHASES, indexes_of, member_of, refuse_entries
-from guardsvc.guards.native.tool_poisoning.cache import DigestCache
+from guardsvc.guards.native.tool_poisoning.across import RULE
 from guardsvc.guards.native.tool_poisoning.custom import CustomRules, custom_id
 from guardsvc.guards.native.tool_poisoning.judge import RANKS, Judge
 from guardsvc.guards.native.tool_poisoning.pack import Pack, load_pack
+from guardsvc.guards.native.tool_poisoning.pages import FIRST
 from guardsvc.guards.native.tool_poisoning.settings import ToolPoisoningSettings
 from guardsvc.guards.native.tool_poisoning.siblings import Siblings
 from guardsvc.guards.native.tool_poisoning.texts import FIELDS, Field
+from guardsvc.guards.native.tool_poisoning.together import Found, Together, definitions_of
 from guardsvc.model import (
     ALLOW,
     Allow,
@@ -49,6 +53,8 @@ WEIGHTS = {Severity.INFO: 0.0, Severity.LOW: 0.2, Severity.MEDIUM: 0.4, Severity
 
 _ENCODER = msgspec.json.Encoder()
 _MERGED = b"merged"
+_FINDING = 512
+"""Bytes of memory that a remembered finding takes."""
 _INSTRUCTIONS = "instructions"
 _DESCRIPTION = "/description"
 _KINDS = {member_of(kind)[0]: kind for kind in (PinKind.TOOL, PinKind.PROMPT, PinKind.RESOURCE, PinKind.TEMPLATE)}
@@ -59,7 +65,6 @@ class ToolPoisoning:
     """The guard; see ``ToolPoisoningSettings``."""
 
     def __init__(self, settings: ToolPoisoningSettings, context: GuardContext) -> None:
-        del context
         self._settings = settings
         pack = load_pack()
         rules = {rule.id for rule in pack.rules} | {MORE}
@@ -69,6 +74,7 @@ class ToolPoisoning:
         self._custom = CustomRules(settings.patterns, rules)
         disabled = settings.disabled_rules if settings.builtin_rules else rules
         self._judge = Judge(pack, self._custom, disabled)
+        self._together = None if RULE in disabled else Together(pack, frozenset(rules - set(disabled)), context)
         fingerprint = _fingerprint(pack, settings)
         self._lists = DigestCache[Verdict](settings.cache_entries // 16, fingerprint)
         self._tools = DigestCache[tuple[Finding, ...]](settings.cache_entries, fingerprint)
@@ -80,7 +86,8 @@ class ToolPoisoning:
             return ALLOW
         merged = operation.server is None
         verdicts = [
-            self._judge_list(definitions, member, merged=merged) for member, definitions in _shown(operation.payload)
+            self._judge_list(operation, definitions, member, merged=merged)
+            for member, definitions in _shown(operation.payload)
         ]
         verdict = verdicts[0] if len(verdicts) == 1 else self._joined(verdicts)
         return self._refuse(operation, verdict) if isinstance(verdict, Deny) else verdict
@@ -122,26 +129,49 @@ class ToolPoisoning:
         denied = sum(verdict.details["poisoned"] for verdict in told if isinstance(verdict, Deny))
         return self._verdict(tuple(finding for verdict in told for finding in verdict.findings), denied)
 
-    def _judge_list(self, tools: list[Any], member: str, *, merged: bool) -> Verdict:
+    def _judge_list(self, operation: Operation, tools: list[Any], member: str, *, merged: bool) -> Verdict:
+        before = FIRST if self._together is None else self._together.pages.before(operation, member)
+        if self._together is not None and (before.digest or "nextCursor" in operation.payload):
+            self._together.pages.turn(operation, member, self._select(tools), before)
+        digest = self._digest_of_whole(operation, member)
+        if digest is not None and before.digest:
+            digest = self._lists.digest(digest, before.digest)
+        known = None if digest is None else self._lists.get(digest)
+        if known is not None:
+            return known
         selected = self._select(tools)
         if not self._settings.builtin_rules and not self._custom.possible(selected):
             return ALLOW
         lines = _encode_lines(selected)
-        digest = self._digest_of_list(lines, member, merged=merged)
-        known = None if digest is None else self._lists.get(digest)
+        if digest is None and lines is not None and self._settings.cache_entries:
+            of = "\n".join((member, *operation.servers)) if merged else member
+            of_list = of.encode("utf-8", "replace") + (_MERGED if merged else b"")
+            digest = self._lists.digest(lines, of_list + b"\0" + before.digest)
+            known = self._lists.get(digest)
         if known is not None:
             return known
         definitions: Sequence[bytes | None]
         definitions = [_encode(tool) for tool in selected] if lines is None else lines.split(b"\n")[:-1]
-        verdict = self._conclude(self._findings(selected, definitions, merged=merged), member)
+        found = self._findings(selected, definitions, merged=merged)
+        if self._together is not None and len(selected) + len(before.definitions) > 1:
+            shown = definitions_of(selected, definitions)
+            found = self._together.findings(operation, _KINDS.get(member), shown, found, before)
+        verdict = self._conclude(found, member)
         if digest is not None:
-            self._lists.put(digest, verdict)
+            self._lists.put(digest, verdict, len(verdict.findings) * _FINDING)
         return verdict
 
-    def _digest_of_list(self, lines: bytes | None, member: str, *, merged: bool) -> bytes | None:
-        if lines is None or not self._settings.cache_entries:
+    def _digest_of_whole(self, operation: Operation, member: str) -> bytes | None:
+        """The digest of a list that other guards know it by, too; None where that is not what is scanned."""
+        kind = _KINDS.get(member)
+        if self._members is not None or kind is None or not self._settings.cache_entries:
             return None
-        return self._lists.digest(lines, member.encode() + (_MERGED if merged else b""))
+        if type(operation.payload[member]) is not list:
+            return None
+        try:
+            return digest_of_list(operation, kind) + (_MERGED if operation.server is None else b"")
+        except (ValueError, RecursionError):
+            return None
 
     def _select(self, tools: list[Any]) -> list[Any]:
         if self._members is None:
@@ -158,9 +188,7 @@ class ToolPoisoning:
             for tool in tools
         ]
 
-    def _findings(
-        self, tools: list[Any], definitions: Sequence[bytes | None], *, merged: bool
-    ) -> list[tuple[int, tuple[Finding, ...]]]:
+    def _findings(self, tools: list[Any], definitions: Sequence[bytes | None], *, merged: bool) -> list[Found]:
         """Findings of the tools that have any, with the index of the tool."""
         known = None
         names = _MERGED
@@ -171,7 +199,7 @@ class ToolPoisoning:
             names = hashlib.sha256("\n".join(sorted(listed)).encode("utf-8", "replace")).digest()
         custom = self._custom.possible(tools)
         caching = self._settings.cache_entries > 0
-        found: list[tuple[int, tuple[Finding, ...]]] = []
+        found: list[Found] = []
         looks = self._judge.look(tools, definitions)
         for index, (tool, definition, look) in enumerate(zip(tools, definitions, looks, strict=True)):
             if not look and not custom:
@@ -181,12 +209,12 @@ class ToolPoisoning:
             if findings is None:
                 findings = self._judge.findings(tool, look, known, custom=custom)
                 if digest is not None:
-                    self._tools.put(digest, findings)
+                    self._tools.put(digest, findings, len(findings) * _FINDING)
             if findings:
                 found.append((index, findings))
         return found
 
-    def _conclude(self, found: Iterable[tuple[int, tuple[Finding, ...]]], member: str) -> Verdict:
+    def _conclude(self, found: Iterable[Found], member: str) -> Verdict:
         denying: list[Finding] = []
         others: list[Finding] = []
         denied = 0

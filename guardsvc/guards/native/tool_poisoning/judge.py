@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 __all__ = ["RANKS", "Judge", "Look"]
 
 RANKS = {severity: rank for rank, severity in enumerate(Severity)}
+MAX_TOLD = 8_192
+"""Characters of a text of which it is asked whether it speaks to anybody; a longer one does."""
 _ON_ONE_LINE = bytes(ord(" ") if byte in b"\0\t\n\v\f\r" else byte for byte in range(256))
 _SEPARATED = bytes(SEPARATED.get(byte, byte) for byte in range(256))
 
@@ -108,6 +110,7 @@ class Judge:
         self._asks = pack.bits("sequence", "modal_strong")
         self._depends = pack.bits("dependency")
         self._all_of_it = Look(hidden=True, encoded=True, candidates=self._all)
+        self._addressed = pack.bits("addressed")
         self._order = pack.bits("order", "secrecy", "override")
         self._act = pack.bits("act", "send_weak", "override")
 
@@ -235,15 +238,25 @@ class Judge:
             return
         page = Page(texts, [self._place(text) for text in texts], self._automata, look.upper, chained=look.chained)
         for pieces, candidates in page.judge(look.candidates):
+            strongest: Severity | None = None
             for combination, rule in candidates:
                 hit = hits.get(rule.id)
                 if hit is not None and RANKS[hit.severity] >= RANKS[combination.severity]:
                     continue
                 at = pieces.first(combination)
                 if at is not None:
-                    self._hit(rule, _Hit(combination.severity, pieces.text, pieces.content(at)), hits)
+                    strongest = strongest or self._strongest(pieces.text)
+                    severity = min(combination.severity, strongest, key=RANKS.__getitem__)
+                    self._hit(rule, _Hit(severity, pieces.text, pieces.content(at)), hits)
         for weighed in self._weighed:
             _drop_if_explained(weighed, hits)
+
+    def _strongest(self, text: Text) -> Severity:
+        """The highest severity of a finding in a text: prose that speaks to nobody orders nothing."""
+        if text.place in (Place.NAME, Place.VALUE) or text.decoded or len(text.content) > MAX_TOLD:
+            return Severity.CRITICAL
+        addressed = Reading(self._automata, text.content, 0).has(self._addressed)
+        return Severity.CRITICAL if addressed else Severity.MEDIUM
 
     def _hit(self, rule: Rule, hit: _Hit, hits: dict[str, _Hit]) -> None:
         self._note(rule.id, hit, hits)
@@ -298,4 +311,4 @@ def _drop_if_explained(rule: str, hits: dict[str, _Hit]) -> None:
 @lru_cache(maxsize=4)
 def _compiled(pack: Pack, rules: frozenset[str]) -> tuple[Filter, Automata]:
     """What is compiled of a pack, once for all policies of a process: at a reload decisions would wait for it."""
-    return Filter(pack.signals, [rule for rule in pack.rules if rule.id in rules]), Automata(pack.signals)
+    return Filter(pack.signals, [rule for rule in pack.rules if rule.id in rules]), Automata(pack.signals, pack.clauses)

@@ -35,6 +35,8 @@ class Siblings:
 
     def calls_other(self, text: str) -> bool:
         """Whether a text has a tool called that is not in the list."""
+        if " " not in text:
+            return False
         return any(self._known.isdisjoint(_endings(name.decode())) for name in _CALLED.findall(encode(text)))
 
     @cached_property

@@ -4,23 +4,23 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from itertools import starmap
+from sys import getsizeof
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from guardsvc.guards.native.digest_cache import DigestCache
 from guardsvc.guards.native.excerpt import excerpt
+from guardsvc.guards.native.list_digest import digest_of_list
 from guardsvc.guards.native.lists import (
-    MAX_REMEMBERED,
     Entry,
     Prefixes,
-    digest_of_list,
     entries_of,
     indexes_of,
     refuse_entries,
 )
-from guardsvc.guards.native.names import fold, is_disguised, is_near, skeleton_of
+from guardsvc.guards.native.names import fold, is_disguised_as, is_near, skeleton_of
 from guardsvc.guards.native.storage import store_of
-from guardsvc.guards.native.tool_poisoning.cache import DigestCache
 from guardsvc.guards.native.tool_shadowing.index import Index, Known
 from guardsvc.guards.native.tool_shadowing.settings import ToolShadowingSettings
 from guardsvc.guards.native.tool_shadowing.steering import Names, shown_by
@@ -48,15 +48,20 @@ if TYPE_CHECKING:
     from guardsvc.model import Decision
     from guardsvc.state.listed import Seen
 
-__all__ = ["TOOL_SHADOWING", "ToolShadowing"]
+__all__ = ["INDEX_BYTES", "TOOL_SHADOWING", "ToolShadowing"]
 
 CODE = "tool_shadowing_detected"
 MAX_FINDINGS = 256
 MAX_LOOKED_AT = 512
 """Tools of one list that name tools of other servers and are looked at; more of them deny the list."""
 MORE = "more_findings"
+INDEX_BYTES = 16 << 20
+"""Bytes of memory of the indexes that are kept; the last one is, however many names it has."""
 _CACHED = 256
-_INDEXES = 64
+_FINDING = 512
+"""Bytes of memory that a remembered finding takes."""
+_PAIR = 128
+"""The same of a server and a name, beside the text of the name."""
 _IN_LIST = 1e12
 """Later than any time at which a name was first shown; within a list, who comes first was first."""
 _SHADOWING = ("SAF-T1008", "SAF-T1301", "MCP03")
@@ -75,6 +80,21 @@ RULES: Mapping[str, tuple[Severity, tuple[str, ...]]] = {
 
 _Noticed = tuple[str, str, str]
 """Rule, JSON pointer, and the name it is about or what is to be told."""
+
+
+class _Judged(msgspec.Struct, frozen=True):
+    """What there is to say of a list beside what was shown before.
+
+    Attributes:
+        findings: about it.
+        settled: whether it has no name that was not shown before.
+    """
+
+    findings: tuple[Finding, ...]
+    settled: bool
+
+
+_NOTHING = ListedFact(names={}, version=b"", now=0.0)
 
 
 class ToolShadowing:
@@ -98,9 +118,9 @@ class ToolShadowing:
         denying = {"confusable_name", "protected_name", "steers_tool", MORE}
         denying |= {"same_name", "similar_name", "claims_prefix"} if settings.same_names == "deny" else set()
         self._denying = frozenset(denying | ({"names_tool"} if settings.mentions == "deny" else set()))
-        self._seen = DigestCache[tuple[Finding, ...]](_CACHED, b"tool_shadowing")
-        self._names = DigestCache[tuple[tuple[str, str], ...]](_INDEXES, b"names")
-        self._indexes: OrderedDict[tuple[int, ...], tuple[tuple[Mapping[str, Seen], ...], Index]] = OrderedDict()
+        self._lists = DigestCache[_Judged](_CACHED)
+        self._names = DigestCache[tuple[tuple[str, str], ...]](_CACHED)
+        self._indexes: OrderedDict[bytes, Index] = OrderedDict()
 
     def needs(self, operation: Operation) -> Mapping[str, Any]:
         """The names that the tenant's servers have shown."""
@@ -115,8 +135,7 @@ class ToolShadowing:
         if not _is_tools_list(operation):
             return ALLOW
         fact = facts.get(LISTED)
-        names = fact.names if isinstance(fact, ListedFact) else {}
-        findings = self._findings(operation, names)
+        findings = self._judged(operation, fact if isinstance(fact, ListedFact) else _NOTHING).findings
         return self.reconsider(operation, findings) if findings else ALLOW
 
     def reconsider(self, operation: Operation, findings: tuple[Finding, ...]) -> Verdict:
@@ -143,9 +162,10 @@ class ToolShadowing:
         operation, fact = decision.operation, facts.get(LISTED)
         if not operation.learnable or not isinstance(fact, ListedFact) or decision.verdict not in ("allow", "modify"):
             return {}
-        payload = decision.payload if decision.verdict == "modify" else operation.payload
-        if payload is not operation.payload:
-            operation = msgspec.structs.replace(operation, payload=payload)
+        if decision.verdict == "modify":
+            operation = msgspec.structs.replace(operation, payload=decision.payload)
+        elif self._judged(operation, fact).settled:
+            return {}
         shown: dict[Any, dict[str, str]] = {}
         for server, name in self._named(operation):
             if name not in fact.names.get(server, ()):
@@ -165,35 +185,38 @@ class ToolShadowing:
                 for entry in entries_of(operation, PinKind.TOOL, self._prefixes)
                 if entry.server is not None and entry.name is not None
             )
-            if len(known) <= MAX_REMEMBERED:
-                self._names.put(digest, known)
+            self._names.put(digest, known, sum(_PAIR + getsizeof(name) for _, name in known))
         return known
 
-    def _findings(self, operation: Operation, names: Mapping[str, Mapping[str, Seen]]) -> tuple[Finding, ...]:
-        index = self._index(names)
-        digest = digest_of_list(operation, PinKind.TOOL) + index.serial.to_bytes(8)
-        known = self._seen.get(digest)
+    def _judged(self, operation: Operation, fact: ListedFact) -> _Judged:
+        digest = digest_of_list(operation, PinKind.TOOL) + fact.version
+        known = self._lists.get(digest)
         if known is None:
+            names, index = fact.names, self._index(fact)
             entries = entries_of(operation, PinKind.TOOL, self._prefixes)
             if len({entry.server for entry in entries if entry.server is not None}) > 1:
                 index = _with_the_list(names, entries)
             of_names = [noticed for entry in entries for noticed in self._of_names(entry, names, index)]
-            known = _limited([*of_names, *_of_texts(entries, index)])
-            self._seen.put(digest, known)
+            findings = _limited([*of_names, *_of_texts(entries, index)])
+            settled = all(
+                entry.server is None or entry.name is None or entry.name in names.get(entry.server, ())
+                for entry in entries
+            )
+            known = _Judged(findings, settled)
+            self._lists.put(digest, known, len(findings) * _FINDING)
         return known
 
-    def _index(self, names: Mapping[str, Mapping[str, Seen]]) -> Index:
-        """The index of these names, made once for the same mappings, which it keeps alive so that none is mistaken."""
-        held = tuple(names.values())
-        key = tuple(map(id, held))
-        kept = self._indexes.get(key)
-        if kept is None:
-            kept = self._indexes[key] = (held, Index(names))
-            if len(self._indexes) > _INDEXES:
-                self._indexes.popitem(last=False)
+    def _index(self, fact: ListedFact) -> Index:
+        """The index of these names, made once for all lists."""
+        index = self._indexes.get(fact.version)
+        if index is None:
+            index = self._indexes[fact.version] = Index(fact.names)
+            size = sum(kept.size for kept in self._indexes.values())
+            while size > INDEX_BYTES and len(self._indexes) > 1:
+                size -= self._indexes.popitem(last=False)[1].size
         else:
-            self._indexes.move_to_end(key)
-        return kept[1]
+            self._indexes.move_to_end(fact.version)
+        return index
 
     def _of_names(self, entry: Entry, names: Mapping[str, Mapping[str, Seen]], index: Index) -> Iterator[_Noticed]:
         name, server = entry.name, entry.server
@@ -215,7 +238,7 @@ class ToolShadowing:
         since = own.first if own is not None else _IN_LIST + position
         folded = fold(name)
         alike = index.looks.get(skeleton_of(name, folded))
-        if alike and is_disguised(name):
+        if alike and is_disguised_as(folded):
             for other, looks in alike.items():
                 if other != server and any(
                     each.folded != folded and (not each.disguised or each.first < since) for each in looks

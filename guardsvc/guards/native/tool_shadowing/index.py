@@ -3,25 +3,33 @@
 from __future__ import annotations
 
 import re
-from itertools import count
+from sys import getsizeof
 from typing import TYPE_CHECKING
 
 import msgspec
 
-from guardsvc.guards.native.names import fold, is_disguised, skeleton_of
+from guardsvc.guards.native.names import fold, is_disguised_as, skeleton_of
+from guardsvc.state.listed import MAX_NAME, STORED_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from guardsvc.guards.native.tool_shadowing.settings import ToolShadowingSettings
     from guardsvc.state.listed import Seen
 
-__all__ = ["Alike", "Index", "Known", "is_distinctive"]
+__all__ = ["Alike", "Index", "Known", "is_distinctive", "most_in_an_index"]
 
 _WORDS = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|\d+")
 MIN_DISTINCTIVE = 7
 """Characters from which on a name of several words is no word of prose."""
 
-_SERIALS = count()
+_NAME = 1280
+"""Bytes of memory that a name takes in an index beside its text."""
+_TEXTS = 3
+"""Texts of a name in an index: as it is, folded, and what it looks like."""
+_STORED = 160
+"""Bytes of memory that a name takes in a store beside its text, at least."""
+_SHORTEST, _LONGEST = getsizeof("a"), getsizeof(chr(0x10FFFF) * MAX_NAME)
 
 Known = tuple[str, str, float]
 """Server, name, and when it was first shown."""
@@ -44,7 +52,7 @@ class Index:
         names: by server.
 
     Attributes:
-        serial: a number of its own, which no other index of the process has.
+        size: bytes of memory that it takes, about.
         exact: by name, servers and when each first showed it.
         folded: the same by what names are without case and separators.
         looks: by what names look like, the names of each server.
@@ -52,7 +60,7 @@ class Index:
     """
 
     def __init__(self, names: Mapping[str, Mapping[str, Seen]]) -> None:
-        self.serial = next(_SERIALS)
+        self.size = 0
         self.exact: dict[str, dict[str, float]] = {}
         self.folded: dict[str, dict[str, float]] = {}
         self.looks: dict[str, dict[str, list[Alike]]] = {}
@@ -63,13 +71,27 @@ class Index:
         """Add names."""
         for server, name, first in known:
             folded = fold(name)
+            self.size += _NAME + _TEXTS * getsizeof(name)
             for by_server in (self.exact.setdefault(name, {}), self.folded.setdefault(folded, {})):
                 by_server[server] = min(first, by_server.get(server, first))
             alike = self.looks.setdefault(skeleton_of(name, folded), {}).setdefault(server, [])
             if len(alike) < MAX_ALIKE:
-                alike.append(Alike(folded, is_disguised(name), first))
+                alike.append(Alike(folded, is_disguised_as(folded), first))
             if is_distinctive(name):
                 self.distinctive.setdefault(name.casefold(), set()).add(server)
+
+
+def most_in_an_index(settings: ToolShadowingSettings, servers: int) -> int:
+    """Bytes of memory that an index takes at most.
+
+    Args:
+        settings: of the guard.
+        servers: whose names a tenant is held against.
+    """
+    most = servers * settings.max_names * (_NAME + _TEXTS * _LONGEST)
+    # A name of one letter has the least beside it in memory.
+    stored = STORED_BYTES * (_NAME + _TEXTS * _SHORTEST) // (_STORED + _SHORTEST)
+    return min(most, stored) if settings.storage == "memory" else most
 
 
 def is_distinctive(name: str) -> bool:
