@@ -10,13 +10,14 @@ BIN := $(VENV)/bin
 PY := $(BIN)/python
 PARITY := .venv-parity
 INSTALL := -m pip --disable-pip-version-check install --quiet
+SERVERS := redis-server docker-registry
 PROJECT := pyproject.toml hatch_build.py $(shell find proto -name '*.proto')
 LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --custom-compile-command "make lock" $(ARGS)
 
 .DEFAULT_GOAL := test
 .NOTPARALLEL:
-.PHONY: serve demo test test-long redis-server lint format reference lock clean
+.PHONY: serve demo test test-long guests servers lint format reference lock clean
 
 serve: $(VENV)/project.stamp
 	@$(PY) -m guardsvc serve $(ARGS)
@@ -24,21 +25,29 @@ serve: $(VENV)/project.stamp
 demo: $(VENV)/dev.stamp
 	@$(PY) -m deploy.demo $(ARGS)
 
-test: lint $(PARITY)/parity.stamp redis-server
-	$(PY) -m pytest -n auto $(ARGS)
+test: lint $(PARITY)/parity.stamp servers
+	$(PY) -m pytest -n auto --dist worksteal $(ARGS)
 
 # What is measured under load has the machine to itself.
-test-long: $(VENV)/dev.stamp $(PARITY)/parity.stamp redis-server
-	HYPOTHESIS_PROFILE=long $(PY) -m pytest -n auto -m "long or not long" --ignore tests/load $(ARGS)
+test-long: $(VENV)/dev.stamp $(PARITY)/parity.stamp servers
+	HYPOTHESIS_PROFILE=long $(PY) -m pytest -n auto --dist worksteal -m "long or not long" --ignore tests/load $(ARGS)
 	$(PY) -m pytest -m long tests/load
 
-# Tests that need a real Redis are skipped where there is none and it cannot be installed.
+# Guards of wasm-guards in each language whose toolchain is there, built anew and held against the same tests.
+guests: $(VENV)/dev.stamp
+	PATH="$(CURDIR)/$(BIN):$$PATH" PYTHON=$(CURDIR)/$(PY) wasm-guards/build-all.sh
+
+# Tests that need a real Redis or a real registry are skipped where there is none and it cannot be installed.
 APT := DEBIAN_FRONTEND=noninteractive apt-get -qq -o Acquire::Retries=3
-redis-server:
-	@if ! command -v redis-server >/dev/null && [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
-		echo "installing redis-server"; \
-		{ $(APT) update && $(APT) install -y --no-install-recommends redis-server; } >/dev/null 2>&1 \
-			|| echo "redis-server cannot be installed; the tests that need it are skipped" >&2; \
+servers:
+	@missing=$$(for server in $(SERVERS); do command -v $$server >/dev/null || echo $$server; done); \
+	if [ -n "$$missing" ] && [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+		$(APT) update >/dev/null 2>&1; \
+		for server in $$missing; do \
+			echo "installing $$server"; \
+			$(APT) install -y --no-install-recommends $$server >/dev/null 2>&1 \
+				|| echo "$$server cannot be installed; the tests that need it are skipped" >&2; \
+		done; \
 	fi
 
 lint: $(VENV)/dev.stamp

@@ -16,7 +16,7 @@ __all__ = ["NotReadyError", "Process"]
 
 T = TypeVar("T")
 
-READY_WITHIN = 30.0
+READY_WITHIN = 120.0
 ENDS_WITHIN = 5.0
 TAIL_LINES = 15
 

@@ -101,8 +101,8 @@ class LivePolicy:
         changed = loaded.policy.hash != before.policy.hash
         self._metrics.policy_stale.set(0)
         self._metrics.policy_reloads.labels("loaded" if changed else "unchanged").inc()
-        if _without_level(loaded.service) != _without_level(self._running):
-            log.warning("restart_needed", changed="service settings other than the log level")
+        if _settled(loaded.service) != _settled(self._running):
+            log.warning("restart_needed", changed="service settings that count from the next start on")
         if changed:
             self._metrics.policy_loaded.set(time.time())
             log.info("policy_loaded", policy=loaded.policy.hash, before=before.policy.hash, source=loaded.source)
@@ -131,5 +131,7 @@ def tell_expired_exceptions(policy: Policy) -> None:
         log.warning("exceptions_expired", exceptions=[entry.id for entry in expired], policy=policy.hash)
 
 
-def _without_level(service: ServiceSettings) -> ServiceSettings:
-    return service.model_copy(update={"log": service.log.model_copy(update={"level": "info"})})
+def _settled(service: ServiceSettings) -> ServiceSettings:
+    """The settings without those that count from a reload on: the log level, and where WASM modules come from."""
+    changes = {"log": service.log.model_copy(update={"level": "info"}), "wasm": service.wasm.settled()}
+    return service.model_copy(update=changes)

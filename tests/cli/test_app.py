@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 import guardsvc as package
-from guardsvc.cli import app
+from guardsvc.cli import app, options
 from guardsvc.cli.exit_codes import ExitCode
 from guardsvc.observe.logs import LEVELS
 from guardsvc.server.settings import MAX_WORKERS
@@ -110,7 +110,7 @@ def test_legal_log_levels_are_those_of_the_logs() -> None:
 
 
 def test_the_bound_of_workers_is_that_of_the_settings() -> None:
-    assert app.MAX_WORKERS == MAX_WORKERS
+    assert options.MAX_WORKERS == MAX_WORKERS
 
 
 def test_help_without_a_command(guardsvc: Command) -> None:

@@ -4,19 +4,29 @@ from __future__ import annotations
 
 import asyncio
 import json
-import subprocess
-import sys
 from importlib.resources import files
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from guardsvc._proto.envoy.service.auth.v3.external_auth_pb2 import CheckRequest
-from guardsvc.cli.bench.candidates import ALONE, BUILT_IN, EMPTY, GUARD_SETTINGS, LEFT_OUT, Candidate, candidates
+from guardsvc.cli.bench.candidates import (
+    ALONE,
+    BUILT_IN,
+    EMPTY,
+    GUARD_SETTINGS,
+    LEFT_OUT,
+    Candidate,
+    alone,
+    candidates,
+)
 from guardsvc.cli.bench.empty_server import ANSWER
 from guardsvc.cli.bench.load import LoadError, Measured, run_load
 from guardsvc.cli.bench.run import METHOD
 from guardsvc.guards.native import NATIVE
+from tests.cli.command import run_here, run_process
+from tests.server.process import HANG
 
 MESSAGE = (files("guardsvc.cli.bench") / "check_request.bin").read_bytes()
 
@@ -36,12 +46,7 @@ def test_settings_are_given_for_guards_that_need_some_and_no_others() -> None:
             guard_type.settings.model_validate(GUARD_SETTINGS[guard_type.name])
 
 
-def test_every_candidate_is_measured() -> None:
-    command = [sys.executable, "-m", "guardsvc", "bench", "--rounds", "1", "--seconds", "0.1", "--output", "json"]
-    ended = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
-    assert ended.returncode == 0, ended.stderr
-    report = json.loads(ended.stdout)
-    names = [EMPTY, "default: allow", BUILT_IN, f"{BUILT_IN}, no audit", *(f"guard {name}" for name in ALONE)]
+def assert_measured(report: dict[str, Any], names: list[str]) -> None:
     assert list(report["candidates"]) == names
     assert report["left_out"] == list(LEFT_OUT)
     for figures in report["candidates"].values():
@@ -49,6 +54,34 @@ def test_every_candidate_is_measured() -> None:
         assert 0 < figures["p50_us"] <= figures["p99_us"]
         assert figures["resident_mib"] > 0
     assert report["candidates"][EMPTY]["throughput_ratio"] == 1
+
+
+@pytest.mark.long
+def test_every_candidate_is_measured() -> None:
+    ended = run_process("bench", "--rounds", "1", "--seconds", "0.1", "--output", "json", within=5 * HANG)
+    assert ended.code == 0, ended.err
+    built_in = [EMPTY, "default: allow", BUILT_IN, f"{BUILT_IN}, no audit"]
+    assert_measured(ended.object, [*built_in, *(f"guard {name}" for name in ALONE)])
+
+
+def test_candidates_are_measured(monkeypatch: pytest.MonkeyPatch) -> None:
+    some = (EMPTY, "default: allow", "guard access_list")
+    monkeypatch.setattr(
+        "guardsvc.cli.bench.run.candidates", lambda folder: [each for each in candidates(folder) if each.name in some]
+    )
+    ended = run_here("bench", "--rounds", "1", "--seconds", "0.1", "--output", "json")
+    assert ended.code == 0, ended.err
+    assert_measured(ended.object, list(some))
+
+
+@pytest.mark.parametrize("name", ALONE)
+def test_a_guard_alone_allows_the_request(tmp_path: Path, name: str) -> None:
+    config = tmp_path / "config.json"
+    config.write_text(json.dumps({"policy": alone(name)}))
+    body = CheckRequest.FromString(MESSAGE).attributes.request.http.raw_body
+    answer = run_here("check", "-c", config, "--output", "json", stdin=body)
+    assert answer.code == 0, answer.out
+    assert [guard["verdict"] for guard in answer.object["decisions"][0]["guards"]] == ["allow"]
 
 
 def test_every_native_guard_has_a_row_or_is_left_out() -> None:

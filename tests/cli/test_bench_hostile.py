@@ -121,7 +121,7 @@ def test_lists_are_held_against_what_is_known(bench: Bench, name: str, guard: st
 @pytest.mark.parametrize("output", ["human", "json"])
 def test_the_report(output: str) -> None:
     command = [sys.executable, "-m", "guardsvc", "bench", "--hostile", "--rounds", "1", "--only", "JWT-like Auth"]
-    ended = subprocess.run([*command, "-o", output], capture_output=True, text=True, timeout=120, check=False)
+    ended = subprocess.run([*command, "-o", output], capture_output=True, text=True, timeout=300, check=False)
     assert ended.returncode == 0, ended.stderr
     if output == "human":
         assert "JWT-like Authorization" in ended.stdout

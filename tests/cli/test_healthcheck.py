@@ -15,6 +15,7 @@ import yaml
 from guardsvc.cli.exit_codes import ExitCode
 from tests.cli.command import Command, run_process
 from tests.packages.installed import environment
+from tests.server.policies import small
 from tests.server.process import Running, serving, wait_until
 
 if TYPE_CHECKING:
@@ -24,14 +25,16 @@ if TYPE_CHECKING:
 
 @pytest.fixture(scope="module")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    with serving(tmp_path_factory.mktemp("service")) as running:
+    folder = tmp_path_factory.mktemp("service")
+    with serving(folder, *small(folder)) as running:
         yield running
 
 
 @pytest.fixture(scope="module")
 def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     """Two workers that nobody disturbs."""
-    with serving(tmp_path_factory.mktemp("pair"), "--workers", "2") as running:
+    folder = tmp_path_factory.mktemp("pair")
+    with serving(folder, "--workers", "2", *small(folder)) as running:
         yield running
 
 
@@ -151,7 +154,7 @@ def test_a_configuration_that_cannot_be_read(guardsvc: Command, tmp_path: Path, 
 
 
 def test_one_of_several_workers_that_does_not_serve(tmp_path: Path) -> None:
-    with serving(tmp_path, "--workers", "2") as running:
+    with serving(tmp_path, "--workers", "2", *small(tmp_path)) as running:
         child = running.logs("worker_serving")[0]["pid"]
         os.kill(child, signal.SIGKILL)
         wait_until(lambda: running.get("/readyz")[0] != 200, "not ready")

@@ -121,6 +121,8 @@ OPEN = "{type: access_list, settings: {unknown_server: allow, default: allow}"
         (f"policy: {{default: allow, guards: [{OPEN}}}]}}", ["default: allow lets pass what no guard judged"]),
         (f"policy: {{transport: {{other: allow}}, guards: [{OPEN}}}]}}", ["transport.other: allow lets requests"]),
         (f"policy: {{guards: [{OPEN}, failure_mode: fail_open}}]}}", ["guard access_list fails open"]),
+        ("policy: {guards: [{type: tool_poisoning, match: {tools: [a]}}]}", ["guard tool_poisoning never runs: match"]),
+        ("policy: {guards: [{type: data_leak, match: {tools: [a]}}]}", []),
         (
             f"service: {{listeners: {{default: {{address: '0.0.0.0:9191'}}}}}}\npolicy: {{guards: [{OPEN}}}]}}",
             [

@@ -1,4 +1,4 @@
-"""The stacks that the end-to-end tests share, one of each per test process."""
+"""The stacks that the end-to-end tests share, one of each per test process or module."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def stack() -> Iterator[Stack]:
         yield running
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def readings() -> Iterator[Stack]:
     """A policy for strict reading alone, and listeners that pass bodies on badly."""
     with Stack({GUARDSVC: POLICIES / "integrity.yaml"}, _add_bad_listeners) as running:

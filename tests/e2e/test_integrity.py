@@ -63,7 +63,10 @@ def test_an_allowed_batch_reaches_the_server_untouched(readings: Stack) -> None:
 @pytest.mark.parametrize("padding", [0, 1])
 def test_envoy_refuses_more_than_one_mebibyte_itself(stack: Stack, padding: int) -> None:
     body = b'{"jsonrpc":"2.0","id":7,"method":"ping"}'.ljust(2**20 + padding)
-    answer = send("POST", stack.url(), body, list(HEADERS.items()))
+    for _ in range(10):
+        answer = send("POST", stack.url(), body, list(HEADERS.items()))
+        if answer.status != 503:  # so Envoy answers where the machine gave guardsvc no time
+            break
     assert (answer.status == 413) is bool(padding)
     assert (answer.decision_id is None) is bool(padding)
 

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     import httpx2
 
 POLICY = Path(__file__).parent / "policies" / "request_guards.yaml"
-WRITTEN_WITHIN = 10.0
+WRITTEN_WITHIN = 60.0
 LEARNED = {"rug_pull"}
 """Guards that refuse calls by what lists have shown before: see ``test_both_directions``."""
 

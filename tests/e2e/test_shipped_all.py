@@ -35,7 +35,7 @@ def settings_of(file: Path, name: str) -> dict[str, Any] | None:
 @every_file
 def test_it_is_valid_as_it_is(file: Path) -> None:
     command = [envoy_program(), "--mode", "validate", "--config-path", str(file), "--log-level", "warning"]
-    done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=60)
+    done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=300)
     assert (done.returncode, done.stderr) == (0, "")
 
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from guardsvc.model import Decision
 
-HANG = 20.0
+HANG = 120.0
 KEY = AuditKey("k1", b"0123456789abcdef")
 OTHER_KEY = AuditKey("k2", b"fedcba9876543210")
 KEYS = {KEY.id: KEY, OTHER_KEY.id: OTHER_KEY}

@@ -14,6 +14,7 @@ from guardsvc.observe.audit import AuditKey
 from guardsvc.observe.audit.verify import Report, verify
 from guardsvc.server.audit import audit_options
 from guardsvc.server.audit_settings import AuditSettings
+from tests.cli.command import run_here
 from tests.server.process import ANYWHERE, Running, call, gateway, launched, serving, wait_until
 
 if TYPE_CHECKING:
@@ -264,11 +265,11 @@ def test_the_path_names_the_worker() -> None:
 def test_settings_that_cannot_be(tmp_path: Path, audit: dict[str, Any], problem: str) -> None:
     config = tmp_path / "config.json"
     config.write_text(json.dumps({"service": {"audit": audit}, "policy": TOOL_POLICY}))
-    with launched(tmp_path, "--config", str(config)) as running:
-        assert running.wait() == 3
+    refused = run_here("validate", config)
 
-    assert problem in running.stderr
-    assert SECRET not in running.stderr
+    assert refused.code == 3
+    assert problem in refused.err
+    assert SECRET not in refused.err
 
 
 def test_several_workers_need_several_files(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from guardsvc.cli.exit_codes import ExitCode
-from tests.cli.command import run_process
+from tests.cli.command import run_here
 from tests.packages.installed import environment
 from tests.server.full_disk import Disk, mounted
 from tests.server.process import ANYWHERE, Running, call, gateway, launched, serving, wait_until
@@ -46,7 +46,7 @@ def ask(running: Running, *tools: str, address: str | None = None) -> list[str]:
 def verified(disk: Disk) -> dict[str, Any]:
     """What ``guardsvc audit verify`` says of all files on the disk."""
     files = sorted(disk.folder.glob("audit*.jsonl*"))
-    answer = run_process(
+    answer = run_here(
         "audit", "verify", "--output", "json", "--key", "k1=env:AUDIT_KEY", *files, env=environment(AUDIT_KEY=SECRET)
     )
     assert answer.err == ""

@@ -7,11 +7,16 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from guardsvc.guards.registry import load_registry
 from guardsvc.server.configuration import load_configuration
-from guardsvc.server.memory import MIB, memory_bound
+from guardsvc.server.memory import MIB, PARTS_OF_FACTS, memory_bound
+from guardsvc.state import Sources
+from tests.guards.wasm.conftest import GUARDS
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from guardsvc.model import GuardType
 
 
 def bound(folder: Path, service: dict[str, Any], *guards: dict[str, Any]) -> dict[str, int]:
@@ -37,3 +42,49 @@ def test_streams_of_ext_proc_have_their_part(tmp_path: Path) -> None:
 )
 def test_catalogs_have_theirs(tmp_path: Path, guard: dict[str, Any], part: int) -> None:
     assert bound(tmp_path, {}, guard)["catalogs"] == part
+
+
+NEEDED: dict[str, dict[str, Any]] = {
+    "rate_limit": {"limits": [{"key": ["tool"], "windows": ["10/minute"]}]},
+    "auth_bypass": {"sessions": {}},
+    "rug_pull": {"storage": "memory"},
+}
+"""Settings that a guard must have, or without which it remembers nothing."""
+MODULE = {"module": str(GUARDS / "rust" / "forbidden_text.wasm"), "allow_unsigned": True}
+
+
+@pytest.mark.parametrize(
+    "type_", [type_ for type_ in load_registry().values() if type_.facts], ids=lambda type_: str(type_.name)
+)
+def test_what_a_guard_remembers_has_its_part(tmp_path: Path, type_: GuardType[Any]) -> None:
+    parts = bound(tmp_path, {}, {"type": type_.name, "settings": NEEDED.get(type_.name, {})})
+    for fact in type_.facts:
+        assert parts[PARTS_OF_FACTS[fact][0]] > 0
+
+
+async def test_every_source_has_its_part() -> None:
+    async with Sources() as sources:
+        assert sources.facts.keys() == PARTS_OF_FACTS.keys()
+
+
+def test_names_and_states_have_their_parts(tmp_path: Path) -> None:
+    parts = bound(tmp_path, {}, {"type": "catalog_anomaly"}, {"type": "input_request"})
+    assert (parts["names"], parts["states"], parts["lists"]) == (32, 16, 20)
+    elsewhere = bound(tmp_path, {}, {"type": "catalog_anomaly", "settings": {"storage": "sqlite:/tmp/names.db"}})
+    assert (elsewhere["names"], elsewhere["states"]) == (16, 0)
+    indexed = bound(tmp_path, {}, {"type": "catalog_anomaly"}, {"type": "tool_shadowing"})
+    assert indexed["names"] > parts["names"] + 16
+
+
+def test_wasm_guards_have_theirs(tmp_path: Path) -> None:
+    def of(*more: dict[str, Any], **settings: Any) -> int:
+        guard = {"type": "wasm", "settings": MODULE | settings}
+        return bound(tmp_path, {"wasm": {"threads": 2}}, guard, *more)["wasm"]
+
+    assert bound(tmp_path, {})["wasm"] == 0
+    one = of()
+    assert one == 2 * 16 + 16 * 16 + 2 * (4 * 16 + 128)
+    assert of(limits={"module_mib": 40}) == one + (2 + 16) * 24
+    assert of(grants={"kv": {"bytes": MIB, "tenants": 10}}) == one + 10
+    assert of({"type": "wasm", "id": "b", "settings": MODULE}) == one + 2 * 16
+    assert of(variants={**MODULE, "share": 10, "salt": "s"}) == one + 2 * 16

@@ -26,6 +26,7 @@ from guardsvc._proto.guardsvc.v1.guard_service_pb2 import (
     Phase,
 )
 from guardsvc.policy.presets import preset_text
+from tests.server.policies import small
 from tests.server.process import HANG, Running, call, check_request, gateway, launched, refused, serving
 
 if TYPE_CHECKING:
@@ -170,7 +171,7 @@ def test_banner_and_log_say_where(service: Running) -> None:
 
 
 def test_quiet_prints_no_banner(tmp_path: Path) -> None:
-    with serving(tmp_path, "--quiet") as running:
+    with serving(tmp_path, "--quiet", *small(tmp_path)) as running:
         assert running.end() == 0
         assert running.stdout == ""
 
@@ -181,7 +182,8 @@ def test_ipv6_loopback(tmp_path: Path) -> None:
             probe.bind(("::1", 0))
     except OSError:
         pytest.skip("no IPv6 loopback here")
-    with launched(tmp_path, "--grpc-address", "[::1]:0", "--metrics-address", "[::1]:0") as running:
+    anywhere = ("--grpc-address", "[::1]:0", "--metrics-address", "[::1]:0")
+    with launched(tmp_path, *anywhere, *small(tmp_path)) as running:
         ready = running.wait_for_log("ready")
         assert ready["grpc"].startswith("[::1]:")
         assert ready["metrics"].startswith("[::1]:")
@@ -201,7 +203,7 @@ def test_an_address_that_cannot_be_bound_ends_with_one_line(tmp_path: Path, list
             address = f"127.0.0.1:{taken.getsockname()[1]}"
         other = "metrics" if listener == "grpc" else "grpc"
         args = (f"--{listener}-address", address, f"--{other}-address", "127.0.0.1:0")
-        with launched(tmp_path, *args) as running:
+        with launched(tmp_path, *args, *small(tmp_path)) as running:
             assert running.wait() == 4
 
     (line,) = running.stderr.splitlines()

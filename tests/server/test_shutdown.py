@@ -17,6 +17,7 @@ from guardsvc._proto.envoy.service.ext_proc.v3.external_processor_pb2 import Pro
 from guardsvc.gateways.ext_proc import ExtProc
 from tests.gateways.ext_proc.streams import EVENTS, body, event, notification, response_headers
 from tests.packages.installed import environment, install_handmade
+from tests.server.policies import small
 from tests.server.process import (
     ANYWHERE,
     COMMAND,
@@ -55,7 +56,7 @@ def write_gated_policy(folder: Path, *, grace: float = 60, timeout_ms: int = 60_
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_ends_an_idle_service_at_once(tmp_path: Path, number: signal.Signals) -> None:
-    with serving(tmp_path) as running:
+    with serving(tmp_path, *small(tmp_path)) as running:
         running.signal(number)
         assert running.wait() == 0
 
@@ -126,7 +127,7 @@ def test_a_client_that_watches_health_does_not_hold_the_end_up(tmp_path: Path) -
 
 
 def test_a_second_signal_changes_nothing(tmp_path: Path) -> None:
-    with launched(tmp_path, *ANYWHERE) as running:
+    with launched(tmp_path, *ANYWHERE, *small(tmp_path)) as running:
         running.wait_for_log("ready")
         running.signal(signal.SIGTERM)
         running.signal(signal.SIGTERM)
@@ -138,7 +139,9 @@ def test_the_reader_of_the_banner_may_leave(tmp_path: Path) -> None:
     os.close(read)
     log = tmp_path / "stderr"
     with log.open("wb") as stderr:
-        process = subprocess.Popen([*COMMAND, "serve", *ANYWHERE], stdout=write, stderr=stderr, env=environment())
+        process = subprocess.Popen(
+            [*COMMAND, "serve", *ANYWHERE, *small(tmp_path)], stdout=write, stderr=stderr, env=environment()
+        )
     os.close(write)
     try:
         wait_until(lambda: b'"ready"' in log.read_bytes() or process.poll() is not None, "ready")

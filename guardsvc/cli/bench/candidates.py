@@ -19,7 +19,7 @@ from guardsvc.model import Direction, Phase
 if TYPE_CHECKING:
     from types import TracebackType
 
-__all__ = ["ALONE", "BUILT_IN", "EMPTY", "GUARD_SETTINGS", "LEFT_OUT", "Candidate", "candidates"]
+__all__ = ["ALONE", "BUILT_IN", "EMPTY", "GUARD_SETTINGS", "LEFT_OUT", "Candidate", "alone", "candidates"]
 
 EMPTY = "empty handler"
 BUILT_IN = "built-in policy"
@@ -159,11 +159,12 @@ def candidates(folder: Path) -> list[Candidate]:
         Candidate("default: allow", {"default": "allow"}, folder),
         Candidate(BUILT_IN, built_in, folder),
         Candidate(f"{BUILT_IN}, no audit", built_in, folder, audit=False),
-        *(Candidate(f"guard {name}", _alone(name), folder) for name in ALONE),
+        *(Candidate(f"guard {name}", alone(name), folder) for name in ALONE),
     ]
 
 
-def _alone(name: str) -> dict[str, Any]:
+def alone(name: str) -> dict[str, Any]:
+    """The policy of one guard with the settings it needs."""
     policy: dict[str, Any] = {"guards": [{"type": name, "settings": GUARD_SETTINGS.get(name, {})}]}
     return {**policy, "servers": SERVERS} if name == "schema_validation" else policy
 

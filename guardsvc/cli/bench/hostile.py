@@ -21,7 +21,7 @@ from guardsvc.cli.bench.hostile_messages import MAX_HEADER, TOOL, Kind, hostile_
 from guardsvc.cli.bench.hostile_report import KIB, MAX_KEYS, SIZES_KIB, Cost, report_of, table_of
 from guardsvc.gateways.exchange import Asker, Exchange, judge
 from guardsvc.gateways.server_message import Origin, ServerMessage, judge_server_message
-from guardsvc.guards.native.tool_poisoning.cache import DigestCache
+from guardsvc.guards.native.digest_cache import DigestCache
 from guardsvc.model import Direction, FactRequest, FactUse, GatewayProtocol, Operation, Phase
 from guardsvc.model import Kind as MessageKind
 from guardsvc.policy.presets import preset_text

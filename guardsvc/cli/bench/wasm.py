@@ -41,7 +41,7 @@ CALLS = 300
 """Calls of each kind in a round."""
 TOOLS = 50
 KIND = EngineKind(fuel=False, stack=512 * 1024)
-LIMITS = LimitSettings(memory_mib=64)
+LIMITS = LimitSettings(memory_mib=64, module_mib=512)
 DESCRIPTION = "A perfectly ordinary description of a tool that does a thing. " * 3
 SCHEMA = {"type": "object", "properties": {"a": {"type": "string"}}, "required": ["a"]}
 
@@ -52,7 +52,7 @@ policy:
   guards:
     - type: wasm
       timeout_ms: 5000
-      settings: {{module: {module}, digest: {digest}, config: {config}, limits: {{memory_mib: 64}}}}
+      settings: {{module: {module}, digest: {digest}, config: {config}, limits: {limits}}}
 """
 
 
@@ -71,7 +71,10 @@ def run_wasm(module: str, config: Mapping[str, Any], *, rounds: int, as_json: bo
         report = _loading(content, Path(folder), rounds)
         written = Path(folder) / "guardsvc.yaml"
         text = POLICY.format(
-            module=json.dumps(str(Path(module).resolve())), digest=digest_of(content), config=json.dumps(dict(config))
+            module=json.dumps(str(Path(module).resolve())),
+            digest=digest_of(content),
+            config=json.dumps(dict(config)),
+            limits=LIMITS.model_dump_json(exclude_unset=True),
         )
         written.write_text(text, encoding="utf-8")
         policy = load_configuration(written).policy

@@ -1,6 +1,7 @@
 """Process: one that judges, as ``python -m guardsvc.server.judges.process DESCRIPTOR``.
 
-It has no listener, no state and no grpc, ends with its worker, and asks it for facts.
+It has no listener, no state, no grpc and no guard of another tier, ends with its worker, and asks it for those and for
+facts.
 """
 
 from __future__ import annotations
@@ -25,12 +26,12 @@ from guardsvc.gateways.exchange import judge
 from guardsvc.gateways.server_message import ServerMessage, judge_server_message
 from guardsvc.gateways.statement import judge_statement
 from guardsvc.mcp import HttpRequest
-from guardsvc.model import FactRequest, GuardFailure
+from guardsvc.model import FactRequest, GuardFailure, Tier
 from guardsvc.observe import configure_logging
 from guardsvc.observe.audit import AuditKey
 from guardsvc.observe.audit.record import Encoder
 from guardsvc.policy import IdentityError
-from guardsvc.server.configuration import load_configuration
+from guardsvc.server.configuration import installed_guard_types, load_configuration
 from guardsvc.server.judges.messages import (
     Adopt,
     Ask,
@@ -48,12 +49,24 @@ from guardsvc.server.judges.slim import slim
 from guardsvc.server.warm_up import settle
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from guardsvc.engine import FactSource
     from guardsvc.gateways.exchange import Exchange
-    from guardsvc.model import Facts, Operation, Verdict
-    from guardsvc.policy import BoundGuard, Policy
+    from guardsvc.model import (
+        Direction,
+        Facts,
+        Guard,
+        GuardContext,
+        GuardType,
+        Operation,
+        Phase,
+        Settings,
+        Verdict,
+    )
+    from guardsvc.policy import Policy
+
+    Point = tuple[Direction, Phase]
 
 __all__ = ["KEPT", "main"]
 
@@ -82,15 +95,21 @@ def main(descriptor: int) -> None:
     worker = socket.socket(fileno=descriptor)
     worker.set_inheritable(False)
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-    asyncio.run(_serve(worker))
+    with worker:
+        asyncio.run(_serve(worker))
 
 
 async def _serve(worker: socket.socket) -> None:
     reader, writer = await asyncio.open_unix_connection(sock=worker)
-    begin = await receive(reader)
-    if isinstance(begin, Begin):
-        _settle(begin)
-        await _Desk(reader, writer, _digests(begin)).serve()
+    try:
+        begin = await receive(reader)
+        if isinstance(begin, Begin):
+            _settle(begin)
+            await _Desk(reader, writer, _digests(begin)).serve()
+    finally:
+        writer.close()
+        with suppress(OSError):
+            await writer.wait_closed()
 
 
 def _settle(begin: Begin) -> None:
@@ -162,18 +181,31 @@ class _Desk:
         path = None if message.source is None else Path(message.source)
         try:
             policy = load_configuration(
-                path, message.overrides, content=message.content if path else None, workers=message.workers
+                path,
+                message.overrides,
+                content=message.content if path else None,
+                workers=message.workers,
+                instead=self._at_worker(message.asked),
             ).policy
         except Exception as error:
             return Ready(message.key, f"{type(error).__name__}: {error}")
-        guards = tuple(self._here(bound) for bound in policy.guards)
-        self._policies[message.key] = dataclasses.replace(policy, guards=guards)
+        self._policies[message.key] = dataclasses.replace(policy, hash=message.hash)
         while len(self._policies) > KEPT:
             self._policies.popitem(last=False)
         return Ready(message.key)
 
-    def _here(self, bound: BoundGuard) -> BoundGuard:
-        return bound if bound.inline else dataclasses.replace(bound, guard=_AtWorker(self, bound))
+    def _at_worker(self, asked: Mapping[str, frozenset[Point]]) -> dict[str, GuardType[Any]]:
+        """The guard types of other tiers: what they load and compile, this process has no room for."""
+
+        def build(_settings: Settings, context: GuardContext) -> Guard:
+            return _AtWorker(self, context, asked.get(context.guard_id, frozenset()))
+
+        registry, _ = installed_guard_types()
+        return {
+            name: dataclasses.replace(guard_type, build=build)
+            for name, guard_type in registry.items()
+            if guard_type.tier is not Tier.NATIVE
+        }
 
     async def _answer(self, task: Judge) -> None:
         try:
@@ -231,10 +263,11 @@ class _Source:
 class _AtWorker:
     """A guard of another tier, which is asked where its connections and instances are."""
 
-    def __init__(self, desk: _Desk, bound: BoundGuard) -> None:
+    def __init__(self, desk: _Desk, context: GuardContext, points: frozenset[Point]) -> None:
+        self.points = points
         self._desk = desk
-        self._id = bound.id
-        self._timeout = bound.timeout
+        self._id = context.guard_id
+        self._timeout = context.timeout
 
     async def evaluate(self, operation: Operation, facts: Facts) -> Verdict:
         """See ``Guard``."""

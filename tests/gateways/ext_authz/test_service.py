@@ -178,7 +178,7 @@ async def test_a_call_the_gateway_gives_up_cancels_the_guards() -> None:
         task = asyncio.ensure_future(call(check_request(attributes())))
         await started.wait()
         task.cancel()
-        await asyncio.wait_for(cancelled.wait(), 5)
+        await asyncio.wait_for(cancelled.wait(), 30)
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1:0", "[::1]:0", "unix:{folder}/grpc.sock"])

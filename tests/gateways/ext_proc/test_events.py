@@ -14,7 +14,7 @@ import pytest
 
 from guardsvc.gateways.admission import Admission, Bounds
 from guardsvc.gateways.entrance import Intake
-from guardsvc.model import Kind, Operation, Phase
+from guardsvc.model import Kind, Operation, Phase, SubjectKind
 from guardsvc.policy.scope import Scope
 from guardsvc.policy.settings import MatchSettings
 from tests.engine.scripted import asked, guard, policy
@@ -101,6 +101,7 @@ async def test_guards_see_each_message_in_its_phase() -> None:
         (Phase.INPUT_REQUEST, Kind.REQUEST),
         (Phase.TOOL_RESULT, Kind.RESULT),
     ]
+    assert {(each.subject, each.subject_kind) for each in asked(seeing)} == {("read", SubjectKind.TOOL)}
 
 
 async def test_what_a_result_asks_in_turn_is_judged_as_a_question() -> None:

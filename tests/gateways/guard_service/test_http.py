@@ -312,9 +312,9 @@ async def test_other_requests_have_their_status() -> None:
 
 
 async def test_a_deadline_of_the_caller_counts() -> None:
-    slow = hook("slow", after=5, timeout=10)
+    slow = hook("slow", after=300, timeout=600)
     async with serving(policy(slow)) as asking:
-        answer = await asyncio.wait_for(asking.told({**CALL, "timeout_ms": 60}), 3)
+        answer = await asyncio.wait_for(asking.told({**CALL, "timeout_ms": 60}), 60)
     assert (answer["decision"], answer["reason"]["code"]) == ("deny", "deadline_exceeded")
 
 
@@ -432,7 +432,7 @@ async def test_certificates_are_replaced_while_it_serves(tmp_path: Path) -> None
         await asking.told(LIST)
         authorities.write_bytes(second.certificate)
         second.issue_server().write(tmp_path, "server")
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while b'guardsvc_tls_reloads_total{listener="l",result="loaded"}' not in metrics.exposition():  # noqa: ASYNC110
                 await asyncio.sleep(0.05)
         renewed = client_context(second, tmp_path, **names)

@@ -20,7 +20,10 @@ from guardsvc.model import Caller, Direction, GatewayProtocol, GuardContext, Kin
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["ANSWER", "CALL", "answer_of", "ask", "build", "call_of", "component", "guard", "text_of"]
+__all__ = ["ANSWER", "CALL", "PATIENCE", "answer_of", "ask", "build", "call_of", "component", "guard", "text_of"]
+
+PATIENCE = 60.0
+"""Seconds in which a guard that answers has answered, on any machine."""
 
 ANSWER = 1024
 """Address at which ``answer_of`` is put."""
@@ -181,7 +184,7 @@ def build(
     content: bytes,
     *,
     id_: str | None = None,
-    timeout: float = 1.0,
+    timeout: float = PATIENCE,
     path: Path | None = None,
     **settings: Any,
 ) -> WasmGuard:
@@ -202,7 +205,7 @@ def build(
 
 
 def guard(
-    folder: Path, core: str, *, settings: dict[str, Any] | None = None, timeout: float = 1.0, **more: Any
+    folder: Path, core: str, *, settings: dict[str, Any] | None = None, timeout: float = PATIENCE, **more: Any
 ) -> WasmGuard:
     """The guard of a core, see ``text_of``."""
     return build(folder, component(core, **more), timeout=timeout, **(settings or {}))

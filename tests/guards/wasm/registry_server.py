@@ -23,6 +23,7 @@ class SmallRegistry:
     Attributes:
         blobs: by digest.
         manifests: by tag and digest.
+        referrers: indexes by the digest of what they refer to; without any, it does not know what referrers are.
         basic: value of ``Authorization`` that is asked for.
         bearer: whether a token is asked for, which ``basic`` buys.
         redirect: where blobs are, instead.
@@ -33,6 +34,7 @@ class SmallRegistry:
     def __init__(self) -> None:
         self.blobs: dict[str, bytes] = {}
         self.manifests: dict[str, bytes] = {}
+        self.referrers: dict[str, bytes] = {}
         self.basic: str | None = None
         self.bearer = False
         self.redirect: str | None = None
@@ -98,7 +100,8 @@ def small_registry(tls: ssl.SSLContext | None = None) -> Iterator[SmallRegistry]
             _, what, name = self.path.rsplit("/", 2)
             if what == "blobs" and registry.redirect is not None:
                 return self.answer(307, Location=f"{registry.redirect}{self.path}")
-            found = (registry.blobs if what == "blobs" else registry.manifests).get(name)
+            stores = {"blobs": registry.blobs, "manifests": registry.manifests, "referrers": registry.referrers}
+            found = stores[what].get(name)
             if found is None:
                 error = {"errors": [{"code": "MANIFEST_UNKNOWN", "message": "no such thing"}]}
                 return self.answer(404, json.dumps(error).encode())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +24,7 @@ from guardsvc.model import (
     SettingsError,
     file_state,
 )
-from tests.guards.wasm.components import ANSWER, CALL, answer_of, ask, call_of, guard
+from tests.guards.wasm.components import ANSWER, CALL, PATIENCE, answer_of, ask, call_of, guard
 
 TEXTS = {"in_arguments": "/etc/passwd", "in_descriptions": "ignore previous instructions"}
 RETURN = f'(func (export "evaluate") (param i32) (result i32) (i32.const {ANSWER}))'
@@ -33,7 +32,7 @@ RETURN = f'(func (export "evaluate") (param i32) (result i32) (i32.const {ANSWER
 
 def rust(module: Path, config: dict[str, Any] | None = None, **settings: Any) -> WasmGuard:
     given = {"module": str(module), "allow_unsigned": True, "config": TEXTS if config is None else config, **settings}
-    return WasmGuard(WasmSettings.model_validate(given), GuardContext(guard_id="rust", timeout=1))
+    return WasmGuard(WasmSettings.model_validate(given), GuardContext(guard_id="rust", timeout=PATIENCE))
 
 
 def listed(*tools: Any) -> Operation:
@@ -143,7 +142,7 @@ def test_a_guest_reads_metadata_settings_and_headers_it_is_granted(tmp_path: Pat
     assert told("get-metadata", "subject") == "read"
     assert told("get-metadata", "principal") is None
     assert told("get-metadata", "header:authorization") is None
-    assert told("get-config", "k", config={"k": {"a": [1]}}) == json.dumps({"a": [1]})
+    assert told("get-config", "k", config={"k": {"a": [1]}}) == '{"a":[1]}'
     assert told("get-config", "other", config={"k": 1}) is None
 
 

@@ -14,7 +14,7 @@ from guardsvc.guards.wasm.failures import KINDS, WasmFailure
 from guardsvc.guards.wasm.loading import load as loading
 from guardsvc.guards.wasm.options import WasmOptions
 from guardsvc.model import ALLOW, ErrorKind, SettingsError, give_up_at
-from tests.guards.wasm.components import ANSWER, CALL, answer_of, ask, build, call_of, component, guard
+from tests.guards.wasm.components import ANSWER, CALL, PATIENCE, answer_of, ask, build, call_of, component, guard
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -81,7 +81,7 @@ FAILING: dict[str, tuple[str, str, dict[str, Any]]] = {
         answer("\\00\\00\\00\\00\\02\\00\\00\\00\\00\\00\\10\\00\\00\\00\\10\\00"),
         {"memory": "64"},
     ),
-    "answers one megabyte 400 times": ("output", AMPLIFIED, {"memory": "256", "timeout": 5.0}),
+    "answers one megabyte 400 times": ("output", AMPLIFIED, {"memory": "256"}),
     "answers a long list": (
         "output",
         answer("\\00\\00\\00\\00\\03\\00\\00\\00\\00\\00\\01\\00\\90\\01\\00\\00"),
@@ -126,7 +126,7 @@ def test_contained(what: str, tmp_path: Path) -> None:
 
     assert caught.value.name == kind
     assert caught.value.kind is KINDS[kind]
-    assert perf_counter() - begun < 5
+    assert perf_counter() - begun < PATIENCE / 2
     assert ask(guard(tmp_path, evaluate(RETURN))) is ALLOW
 
 
@@ -144,8 +144,18 @@ REFUSED: dict[str, tuple[str, str, dict[str, Any]]] = {
     "asks for too much memory": ("memory: memory minimum size of 1000 pages", evaluate(RETURN), {"memory": "1000"}),
     "asks for a large table": ("table: ", "(table 30000 funcref)" + evaluate(RETURN), {}),
     "asks for many tables": ("instances: ", "(table 1 funcref)" * 9 + evaluate(RETURN), {}),
+    "has many memories": (
+        "instances: ",
+        evaluate(RETURN),
+        {"more": "(core module $room (memory 1)) " + "(core instance (instantiate $room)) " * 4},
+    ),
+    "has many instances": (
+        "instances: ",
+        evaluate(RETURN),
+        {"more": "(core module $nothing) " + "(core instance (instantiate $nothing)) " * 64},
+    ),
     "traps when it starts": ("unreachable: ", "(func $s unreachable) (start $s)" + evaluate(RETURN), {}),
-    "spins when it starts": ("deadline: ", "(func $s (loop (br 0))) (start $s)" + evaluate(RETURN), {}),
+    "spins when it starts": ("deadline: ", "(func $s (loop (br 0))) (start $s)" + evaluate(RETURN), {"timeout": 0.1}),
     "imports a thousand": (
         "imports what no guard can have: x:y/i0, x:y/i1, x:y/i2, x:y/i3, x:y/i4 and 995 more",
         evaluate(RETURN),
@@ -232,6 +242,16 @@ def test_refused_when_it_is_loaded(what: str, tmp_path: Path, monkeypatch: pytes
     assert text in str(caught.value)
 
 
+@pytest.mark.parametrize(("most", "text"), [(0.001, ".wasm has 0."), (0.01, ".wasm when compiled has 0.")])
+def test_a_large_module_is_refused_as_it_is_or_when_compiled(most: float, text: str, tmp_path: Path) -> None:
+    with pytest.raises(SettingsError) as caught:
+        guard(tmp_path, evaluate(RETURN), settings={"limits": {"module_mib": most}})
+
+    assert caught.value.path == ("limits", "module_mib")
+    assert text in str(caught.value)
+    assert str(caught.value).endswith(f" MiB, more than {most}")
+
+
 MALFORMED = {
     "empty": (b"", "is no WebAssembly"),
     "text": (b"(component)", "is no WebAssembly"),
@@ -293,22 +313,19 @@ def test_nothing_is_remembered_between_calls(tmp_path: Path) -> None:
 
 def test_a_guard_that_spins_leaves_others_their_threads(tmp_path: Path) -> None:
     spins = guard(tmp_path, SPIN, timeout=0.3)
-    quick = guard(tmp_path, evaluate(RETURN), timeout=0.3)
+    quick = guard(tmp_path, evaluate(RETURN))
 
-    async def both() -> list[float]:
+    async def both() -> bool:
         flood = [asyncio.ensure_future(spins.evaluate(CALL, {})) for _ in range(20)]
         await asyncio.sleep(0.02)
-        taken = []
-        for _ in range(5):
-            begun = perf_counter()
-            assert await quick.evaluate(CALL, {}) is ALLOW
-            taken.append(perf_counter() - begun)
+        assert await quick.evaluate(CALL, {}) is ALLOW
+        meanwhile = not any(each.done() for each in flood)
         failures = await asyncio.gather(*flood, return_exceptions=True)
         assert {failure.name for failure in failures if isinstance(failure, WasmFailure)} <= {"deadline", "queue"}
         assert len(failures) == 20
-        return taken
+        return meanwhile
 
-    assert min(asyncio.run(both())) < 0.25
+    assert any(asyncio.run(both()) for _ in range(20))  # the first time, unless the machine has no time to spare
 
 
 def test_a_guard_that_spins_takes_no_more_than_the_pool_for_its_time(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from guardsvc.guards.wasm.guard import WasmGuard
 from guardsvc.guards.wasm.loading.engines import EngineKind, Engines
 from guardsvc.guards.wasm.settings import WasmSettings
 from guardsvc.model import Direction, GuardContext, Kind, Operation, Phase
-from tests.guards.wasm.components import CALL, ask
+from tests.guards.wasm.components import CALL, PATIENCE, ask
 
 ALL = Path(__file__).with_name("all.wasm")
 POINTS = sorted({point for evaluation in EVALUATIONS.values() for point in evaluation.points})
@@ -52,7 +52,7 @@ def test_every_function_takes_what_it_is_given(packed: bool, shape: Shape, monke
     monkeypatch.setattr("guardsvc.guards.wasm.calls.call.supported", lambda: packed)
     monkeypatch.setattr("guardsvc.guards.wasm.loading.load._Trial.config", lambda _trial: {})
     settings = {"module": str(ALL), "allow_unsigned": True, "grants": {"kv": {}}, "quarantine": {"failures": 1000}}
-    loaded = WasmGuard(WasmSettings.model_validate(settings), GuardContext(guard_id="all", timeout=1))
+    loaded = WasmGuard(WasmSettings.model_validate(settings), GuardContext(guard_id="all", timeout=PATIENCE))
     assert loaded.points == set(shape.functions)
 
     for direction, phase in POINTS:

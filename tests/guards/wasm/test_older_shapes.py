@@ -10,14 +10,14 @@ import pytest
 from guardsvc.guards.wasm.guard import WasmGuard
 from guardsvc.guards.wasm.settings import WasmSettings
 from guardsvc.model import ALLOW, Deny, Direction, GuardContext, Kind, Modify, Operation, Phase, SettingsError
-from tests.guards.wasm.components import CALL, ask, call_of
+from tests.guards.wasm.components import CALL, PATIENCE, ask, call_of
 
 SHAPES = {"0": 1, "0.1.0-two": 2, "0.1.0-six": 5}
 
 
 def load(older: Path, shape: str, config: dict[str, Any] | None = None) -> WasmGuard:
     settings = WasmSettings(module=str(older / f"guard-{shape}.wasm"), allow_unsigned=True, config=config or {})
-    return WasmGuard(settings, GuardContext(guard_id=shape, timeout=1))
+    return WasmGuard(settings, GuardContext(guard_id=shape, timeout=PATIENCE))
 
 
 def shown(phase: Phase, payload: Any, **more: Any) -> Operation:

@@ -4,13 +4,9 @@ from __future__ import annotations
 
 import base64
 import json
-import shutil
-import socket
 import ssl
-import subprocess
 import threading
 import time
-import urllib.request
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +19,7 @@ from guardsvc.guards.wasm.loading.sources import Place, PlaceKind, SourceError, 
 from guardsvc.guards.wasm.loading.sources.manifest import config_of, manifest_of, signature_tag
 from guardsvc.guards.wasm.loading.sources.push import push
 from guardsvc.guards.wasm.options import WasmOptions
+from tests.guards.wasm.docker_registry import docker_registry
 from tests.guards.wasm.registry_server import SmallRegistry, small_registry
 from tests.guards.wasm.signing import signatures_of
 from tests.server.certificates import Authority
@@ -217,26 +214,8 @@ def put(registry: SmallRegistry, content: bytes = COMPONENT, tag: str = "v1") ->
 @pytest.fixture(scope="module")
 def debian_registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Debian's docker-registry."""
-    program = shutil.which("docker-registry")
-    if program is None:
-        pytest.skip("docker-registry is not installed")
-    folder = tmp_path_factory.mktemp("registry")
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        host = f"127.0.0.1:{free.getsockname()[1]}"
-    config = {"version": 0.1, "storage": {"filesystem": {"rootdirectory": str(folder)}}, "http": {"addr": host}}
-    (folder / "config.yml").write_text(json.dumps(config))
-    process = subprocess.Popen([program, "serve", folder / "config.yml"], stdout=-3, stderr=-3)
-    try:
-        for _ in range(500):
-            try:
-                urllib.request.urlopen(f"http://{host}/v2/", timeout=5).close()
-                break
-            except OSError:
-                time.sleep(0.02)
+    with docker_registry(tmp_path_factory.mktemp("registry")) as host:
         yield host
-    finally:
-        process.terminate()
-        process.wait(10)
 
 
 @contextmanager

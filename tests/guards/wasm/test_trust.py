@@ -135,8 +135,8 @@ def denying(code: str) -> bytes:
 def configured(folder: Path, module: str, *, trust: str = "[]", host: str = "h", **settings: Any) -> Path:
     path = folder / "guardsvc.yaml"
     wasm = {"cache": str(folder / "cache"), "registries": {host: {"insecure": True}}, "trust": json.loads(trust)}
-    guard = {"type": "wasm", "id": "g", "timeout_ms": 400, "settings": {"module": module, **settings}}
-    path.write_text(json.dumps({"service": {"wasm": wasm}, "policy": {"guards": [guard]}}))
+    guard = {"type": "wasm", "id": "g", "timeout_ms": 60_000, "settings": {"module": module, **settings}}
+    path.write_text(json.dumps({"service": {"wasm": wasm}, "policy": {"deadline_ms": 60_000, "guards": [guard]}}))
     return path
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import shutil
 import signal
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -27,6 +28,8 @@ from guardsvc.server.judges.messages import Begin
 from guardsvc.server.judges.slim import slim, with_headers
 from guardsvc.state import Sources
 from tests.gateways.posted import ASKER, post, request
+from tests.guards.wasm.conftest import GUARDS
+from tests.server.process import HANG
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -78,7 +81,7 @@ async def judges(*known: Configuration, processes: int = 1, most_waiting: int = 
         pool.adopt(each)
     pool.start()
     try:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(HANG):
             while pool.ready < processes:  # noqa: ASYNC110  it tells nobody
                 await asyncio.sleep(0.02)
         yield pool
@@ -87,7 +90,7 @@ async def judges(*known: Configuration, processes: int = 1, most_waiting: int = 
 
 
 def soon() -> float:
-    return perf_counter() + 20
+    return perf_counter() + HANG
 
 
 def described(exchange: Exchange) -> list[dict[str, Any]]:
@@ -267,7 +270,7 @@ async def test_what_takes_too_long_is_late_and_its_process_is_replaced(folder: P
         (pid,) = pids()
         os.kill(pid, signal.SIGSTOP)
         late = await asyncio.wait_for(
-            there.request(known.policy, SLOW, ASKER, deadline=perf_counter() + 0.1, sources=sources.facts), 15
+            there.request(known.policy, SLOW, ASKER, deadline=perf_counter() + 0.1, sources=sources.facts), HANG
         )
         assert late.leading.code == "deadline_exceeded"
         again = await there.request(known.policy, SLOW, ASKER, deadline=soon(), sources=sources.facts)
@@ -321,6 +324,32 @@ async def test_processes_end_with_the_pool(folder: Path) -> None:
     async with judges(configuration(folder), processes=2):
         assert len(pids()) == 2
     assert pids() == set()
+
+
+def mapped(pid: int) -> str:
+    return Path(f"/proc/{pid}/maps").read_text()
+
+
+async def test_a_wasm_guard_is_asked_at_the_worker_and_built_nowhere_else(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(folder))
+    module = folder / "guard.wasm"
+    shutil.copy(GUARDS / "rust" / "forbidden_text.wasm", module)
+    wasm = {"module": str(module), "allow_unsigned": True, "config": {"in_arguments": "/etc/passwd"}}
+    guard = {"type": "wasm", "timeout_ms": 30_000, "settings": wasm}
+    times = {"deadline_ms": 30_000, "responses": {"deadline_ms": 30_000}}
+    known = configuration(folder, guards=[*POLICY["guards"], guard], **times)
+    module.unlink()
+    async with judges(known) as pool, Sources() as sources:
+        there = Elsewhere(pool, 1024)
+        for path, code in (("/etc/passwd", "forbidden_text"), ("/etc/hosts", None)):
+            http = post(request(name="read", arguments={"path": path, "a": PAD}), *FIELDS)
+            expected = await judge(known.policy, http, ASKER, deadline=soon(), sources=sources.facts)
+            got = await there.request(known.policy, http, ASKER, deadline=soon(), sources=sources.facts)
+            assert described(got) == described(expected)
+            assert (got.leading.code, got.leading.policy_hash) == (code, known.policy.hash)
+        assert not any("wasmtime" in mapped(pid) for pid in pids())
 
 
 async def test_a_slim_exchange_says_what_the_whole_one_says(folder: Path) -> None:

@@ -12,7 +12,7 @@ import hmac
 import json
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from guardsvc.guards.wasm.loading.compiled import MAC_BYTES, key_of, mac_of, read_private, write_private
 from guardsvc.guards.wasm.loading.sources.artifact import Artifact, Evidence, digest_of
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from guardsvc.guards.wasm.loading.sources.place import Place
     from guardsvc.model import FileState
 
-__all__ = ["Kept", "Rollback"]
+__all__ = ["Kept", "Pin", "Rollback"]
 
 MOST_COMPONENTS = 64
 MOST_RECORDS = 256
@@ -41,6 +41,20 @@ class Rollback:
 
     away_from: str
     to: str
+
+
+class Pin(NamedTuple):
+    """A component that a policy pinned.
+
+    Attributes:
+        module: its place, as the policy names it.
+        digest: its own.
+        path: where it is kept.
+    """
+
+    module: str
+    digest: str
+    path: Path
 
 
 class Kept:
@@ -70,6 +84,30 @@ class Kept:
         left = rollback is not None and rollback.away_from == current.get("digest")
         previous = record.get("previous", {}) if left else current
         self._write(_name(place, "history"), {"current": _described(artifact), "previous": previous})
+
+    def loaded_pinned(self, guard: str, place: Place, artifact: Artifact) -> None:
+        """A component is good that the policy of a guard pins. The one before stays, to be told of.
+
+        Args:
+            guard: which, as ``of_configuration`` names it.
+            place: of the component.
+            artifact: the component.
+        """
+        name = _pin_name(guard)
+        record = self._read(name)
+        current, previous = record.get("current", {}), record.get("previous", {})
+        pin = {"module": str(place), "digest": artifact.digest}
+        if self._key is None or current == pin:
+            return
+        self._keep_component(artifact.digest, artifact.content)
+        same = current.get("digest") == artifact.digest
+        self._write(name, {"current": pin, "previous": previous if same else current})
+
+    def pins(self, guard: str) -> list[Pin]:
+        """The latest good component that was pinned for a guard, and the one before it, as far as they are known."""
+        record = self._read(_pin_name(guard))
+        known = [pin for pin in (record.get("current"), record.get("previous")) if pin]
+        return [Pin(pin["module"], pin["digest"], self._component_path(pin["digest"])) for pin in known]
 
     def before(self, place: Place) -> tuple[str, Artifact] | None:
         """The digest of the latest good component of a place, and the one before it."""
@@ -116,15 +154,18 @@ class Kept:
             self._write(_pulled_name(manifest), {"digest": digest})
 
     def _component(self, digest: str) -> bytes | None:
-        path = self._folder / f"{digest.partition(':')[2]}.component"
+        path = self._component_path(digest)
         if self._key is None or not digest or not path.exists():
             return None
         content = read_private(path)
         return content if content is not None and digest_of(content) == digest else None
 
+    def _component_path(self, digest: str) -> Path:
+        return self._folder / f"{digest.partition(':')[2]}.component"
+
     def _keep_component(self, digest: str, content: bytes) -> None:
         if self._component(digest) is None:
-            write_private(self._folder / f"{digest.partition(':')[2]}.component", content)
+            write_private(self._component_path(digest), content)
             self._prune("component", MOST_COMPONENTS)
 
     def _read(self, name: str) -> dict[str, Any]:
@@ -157,6 +198,10 @@ def _name(place: Place, what: str) -> str:
     """Name of a record of a place; a tag that moves is one place."""
     key = f"{place.name}|{place.tag or ''}"
     return f"{hashlib.sha256(key.encode()).hexdigest()[:32]}.{what}"
+
+
+def _pin_name(guard: str) -> str:
+    return f"{hashlib.sha256(guard.encode()).hexdigest()[:32]}.pins"
 
 
 def _pulled_name(manifest: str) -> str:

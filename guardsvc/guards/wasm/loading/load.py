@@ -8,6 +8,7 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import jsonschema_rs
+import msgspec
 
 from guardsvc.guards.wasm.calls.call import Arguments, run
 from guardsvc.guards.wasm.failures import WasmFailure
@@ -16,7 +17,7 @@ from guardsvc.guards.wasm.loading.engines import EngineKind
 from guardsvc.guards.wasm.loading.module import Module, ModuleError
 from guardsvc.guards.wasm.loading.sources import Artifact, Place, SourceError, read
 from guardsvc.guards.wasm.loading.trust import Trusted
-from guardsvc.guards.wasm.options import options
+from guardsvc.guards.wasm.options import of_configuration, options
 from guardsvc.model import SettingsError
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 __all__ = ["Loaded", "load"]
 
 KIB = 1024
+MIB = 1_048_576
 SETTLES_WITHIN = 2.0
 """Seconds that a component may take to judge its settings."""
 
@@ -57,15 +59,17 @@ def load(settings: WasmSettings, context: GuardContext, runtime: Runtime) -> Loa
         SettingsError: it cannot be used.
     """
     try:
-        source = _Source(settings, runtime)
+        source = _Source(settings, context.guard_id, runtime)
         artifact, signer = source.read()
     except SourceError as error:
         raise SettingsError(("module",), str(error)) from None
+    _check_size(len(artifact.content), settings, str(source.place))
     kind = EngineKind(fuel=settings.limits.fuel is not None, stack=settings.limits.stack_kib * KIB)
     try:
         module = runtime.modules.load(artifact.content, artifact.digest, kind)
     except ModuleError as error:
         raise SettingsError(("module",), f"{source.place}: {error}") from None
+    _check_size(module.size, settings, f"{source.place} when compiled")
     if settings.grants.kv is None and any(each.interface == "kv" for each in module.shape.imports):
         raise SettingsError(("grants", "kv"), f"{source.place} needs kv, which is not granted")
     config = _Trial(module, settings, context.guard_id, runtime).config()
@@ -78,7 +82,13 @@ def load(settings: WasmSettings, context: GuardContext, runtime: Runtime) -> Loa
         described["rolled_back_from"] = source.rolled_back
     else:
         source.keep(artifact)
-    return Loaded(module, {key: json.dumps(value) for key, value in config.items()}, dict(artifact.files), described)
+    return Loaded(module, _texts(config), dict(artifact.files), described)
+
+
+def _check_size(size: int, settings: WasmSettings, what: str) -> None:
+    most = settings.limits.module_mib
+    if size > most * MIB:
+        raise SettingsError(("limits", "module_mib"), f"{what} has {size / MIB:.3g} MiB, more than {most:g}")
 
 
 class _Source:
@@ -89,10 +99,11 @@ class _Source:
         rolled_back: digest of the component that is there and does not run, None where none was rolled back.
     """
 
-    def __init__(self, settings: WasmSettings, runtime: Runtime) -> None:
+    def __init__(self, settings: WasmSettings, guard: str, runtime: Runtime) -> None:
         self.place = Place.parse(settings.module)
         self.rolled_back: str | None = None
         self._settings = settings
+        self._guard = guard
         self._kept = runtime.kept
         self._pinned = settings.digest is not None or self.place.digest is not None
 
@@ -118,7 +129,9 @@ class _Source:
 
     def keep(self, artifact: Artifact) -> None:
         """The component is good."""
-        if not self._pinned:
+        if self._pinned:
+            self._kept.loaded_pinned(of_configuration(self._guard), self.place, artifact)
+        else:
             self._kept.loaded(self.place, artifact)
 
     def _gone_back(self, artifact: Artifact) -> Artifact:
@@ -155,7 +168,7 @@ class _Trial:
         if "schema" in functions:
             self._check_schema(given)
         if "validate" in functions:
-            which, why = self._call("validate", json.dumps(given))
+            which, why = self._call("validate", _text(given))
             if which == "err":
                 raise SettingsError(("config",), f"the component refuses it: {why[:300]}")
         return given
@@ -200,7 +213,7 @@ class _Trial:
 
     def _bounds(self) -> dict[str, Any]:
         limits = self._settings.limits
-        config = {key: json.dumps(value) for key, value in self._settings.config.items()}
+        config = _texts(self._settings.config)
         return {
             "limits": limits,
             "calls": HostCalls(self._guard, limits, config=config),
@@ -210,6 +223,15 @@ class _Trial:
 
 
 _NONE = Arguments((), {}, {})
+
+
+def _text(value: Any) -> str:
+    """JSON as arguments have it too: in UTF-8 and without escapes that nothing asks for."""
+    return msgspec.json.encode(value).decode()
+
+
+def _texts(config: dict[str, Any]) -> dict[str, str]:
+    return {key: _text(value) for key, value in config.items()}
 
 
 def _no_retrieval(uri: str) -> Any:

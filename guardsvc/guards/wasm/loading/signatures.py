@@ -12,6 +12,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_public_key
 
 from guardsvc.guards.wasm.loading.sources.artifact import SourceError
+from guardsvc.guards.wasm.loading.sources.bundles import DSSE
 from guardsvc.guards.wasm.loading.sources.encoding import json_object
 from guardsvc.guards.wasm.loading.sources.files import read_bounded
 
@@ -22,7 +23,8 @@ __all__ = ["Key", "KeyFault", "signed_by"]
 
 PEM = "-----BEGIN"
 MAX_PEM = 64 * 1024
-TYPES = frozenset({"cosign container image signature", "https://sigstore.dev/cosign/sign/v1"})
+SIGNED = "https://sigstore.dev/cosign/sign/v1"
+TYPES = frozenset({"cosign container image signature", SIGNED})
 
 
 class KeyFault(ValueError):
@@ -82,11 +84,23 @@ def _is_of(evidence: Evidence, artifact: Artifact) -> bool:
     """Whether what was signed names the artifact. It is read after the signature was checked."""
     if evidence.payload is None:
         return True
+    if artifact.manifest is None:
+        return False
     try:
+        if evidence.payload.startswith(DSSE.encode()):
+            statement = evidence.payload[len(DSSE) :].partition(b" ")[2]
+            return _states(json_object(statement, ""), artifact.manifest)
         critical = json_object(evidence.payload, "").get("critical")
     except SourceError:
         return False
     if not isinstance(critical, dict) or not isinstance(critical.get("image"), dict):
         return False
-    named = critical["image"].get("docker-manifest-digest")
-    return critical.get("type") in TYPES and artifact.manifest is not None and named == artifact.manifest
+    return critical.get("type") in TYPES and critical["image"].get("docker-manifest-digest") == artifact.manifest
+
+
+def _states(statement: dict[str, Any], manifest: str) -> bool:
+    """Whether a statement of in-toto says that the manifest is signed, and not how it was made."""
+    subjects = statement.get("subject")
+    named = [each.get("digest") for each in subjects if isinstance(each, dict)] if isinstance(subjects, list) else []
+    of_manifest = any(isinstance(digest, dict) and f"sha256:{digest.get('sha256')}" == manifest for digest in named)
+    return of_manifest and statement.get("predicateType") == SIGNED

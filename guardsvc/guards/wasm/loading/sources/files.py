@@ -12,7 +12,8 @@ from guardsvc.guards.wasm.loading.sources.artifact import (
     component_of,
     digest_of,
 )
-from guardsvc.guards.wasm.loading.sources.encoding import from_base64, json_object
+from guardsvc.guards.wasm.loading.sources.bundles import MAX_BUNDLE, of_file
+from guardsvc.guards.wasm.loading.sources.encoding import from_base64
 from guardsvc.model import file_state
 
 if TYPE_CHECKING:
@@ -22,8 +23,6 @@ __all__ = ["read_bounded", "read_path"]
 
 MAX_SIGNATURE = 16 * 1024
 """Bytes of a detached signature's file."""
-MAX_BUNDLE = 1_048_576
-"""Bytes of a bundle."""
 
 
 def read_path(path: Path) -> Artifact:
@@ -46,17 +45,8 @@ def read_path(path: Path) -> Artifact:
         text = read_bounded(signature, MAX_SIGNATURE)
         evidence.append(Evidence(from_base64(text.strip(), signature)))
     if bundle.exists():
-        evidence.append(Evidence(_of_bundle(bundle)))
+        evidence.append(of_file(read_bounded(bundle, MAX_BUNDLE), bundle))
     return Artifact(content, digest_of(content), evidence=tuple(evidence), files=files)
-
-
-def _of_bundle(path: Path) -> bytes:
-    """The signature of a Sigstore bundle; its certificates and entries of logs are passed over."""
-    signed = json_object(read_bounded(path, MAX_BUNDLE), path).get("messageSignature")
-    signature = signed.get("signature") if isinstance(signed, dict) else None
-    if not isinstance(signature, str):
-        raise SourceError(f"{path} is no bundle with the signature of a file")
-    return from_base64(signature, path)
 
 
 def read_bounded(path: Path, most: int) -> bytes:

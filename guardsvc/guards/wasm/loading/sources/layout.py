@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
 from guardsvc.guards.wasm.loading.sources.artifact import SourceError, digest_of
 from guardsvc.guards.wasm.loading.sources.encoding import json_object
 from guardsvc.guards.wasm.loading.sources.files import read_bounded
-from guardsvc.guards.wasm.loading.sources.manifest import MANIFEST, MAX_MANIFEST, Blob
+from guardsvc.guards.wasm.loading.sources.manifest import MANIFEST, MAX_MANIFEST, Blob, referrers_tag
 
 __all__ = ["Layout", "is_layout"]
 
@@ -17,6 +18,7 @@ REF_NAME = "org.opencontainers.image.ref.name"
 KIND = "kind"
 SIGNATURES = "dev.cosignproject.cosign/sigs"
 """The kind that ``cosign save`` gives a manifest of signatures."""
+_OF_ANOTHER = re.compile(r"sha256-[0-9a-f]{64}(?:\.(?:sig|att|sbom))?")
 
 
 def is_layout(folder: Path) -> bool:
@@ -52,6 +54,15 @@ class Layout:
             tags = ", ".join(sorted(_tag(entry) or str(entry["digest"]) for entry in entries)[:5])
             raise SourceError(f"{self._folder} has several manifests; name one of {tags}")
         return self._blob(str(entries[0]["digest"]), MAX_MANIFEST) if entries else None
+
+    async def referrers(self, digest: str) -> bytes | None:
+        """The index of manifests that refer to one, by its tag.
+
+        Raises:
+            SourceError: the layout is broken.
+        """
+        found = [entry for entry in self._entries() if _tag(entry) == referrers_tag(digest)]
+        return self._blob(str(found[0]["digest"]), MAX_MANIFEST) if found else None
 
     async def blob(self, blob: Blob) -> bytes:
         """A blob.
@@ -132,7 +143,7 @@ def _kind(entry: dict[str, Any]) -> str | None:
 
 def _is_signature(entry: dict[str, Any]) -> bool:
     tag = _tag(entry)
-    return isinstance(tag, str) and tag.startswith("sha256-") and tag.endswith((".sig", ".att", ".sbom"))
+    return isinstance(tag, str) and _OF_ANOTHER.fullmatch(tag) is not None
 
 
 def _write(path: Path, content: bytes) -> None:

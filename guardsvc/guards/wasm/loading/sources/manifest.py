@@ -1,7 +1,8 @@
 """Manifest: OCI manifests of components and of their signatures, read and written.
 
 A component's manifest has one layer of WebAssembly, as the CNCF's working group lays down and as older tools write it.
-Signatures lie under a tag made of the digest they are for, as cosign's signature specification says.
+Signatures lie under a tag made of the digest they are for, as cosign's signature specification says, or are manifests
+of their own that refer to the component's.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import re
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from guardsvc.guards.wasm.loading.sources.artifact import MAX_BYTES, MAX_SIGNATURES, SourceError
+from guardsvc.guards.wasm.loading.sources.bundles import BUNDLE, MAX_BUNDLE
 from guardsvc.guards.wasm.loading.sources.encoding import from_base64, json_object
 
 if TYPE_CHECKING:
@@ -28,9 +30,12 @@ __all__ = [
     "SIMPLE_SIGNING",
     "Blob",
     "Signed",
+    "bundle_blobs",
     "component_blob",
     "config_of",
     "manifest_of",
+    "referrers_of",
+    "referrers_tag",
     "signature_tag",
     "signed_blobs",
 ]
@@ -48,6 +53,8 @@ COMPONENTS = frozenset(
 )
 SIMPLE_SIGNING = "application/vnd.dev.cosign.simplesigning.v1+json"
 SIGNATURE = "dev.cosignproject.cosign/signature"
+REFERRERS = (BUNDLE, "application/vnd.dev.cosign.artifact.sig.", "application/vnd.oci.empty.", "None")
+"""How types of manifests begin that may have signatures; some of cosign's releases leave the type of an index empty."""
 MAX_MANIFEST = 4 * 1_048_576
 """Bytes of a manifest, as the distribution specification has it."""
 MAX_PAYLOAD = 64 * 1024
@@ -106,9 +113,41 @@ def signed_blobs(manifest: bytes, name: object) -> list[Signed]:
     return found[:MAX_SIGNATURES]
 
 
+def bundle_blobs(manifest: bytes, name: object) -> list[Blob]:
+    """The bundles that a manifest names.
+
+    Raises:
+        SourceError: it is broken.
+    """
+    layers = _layers(json_object(manifest, name), name)
+    return [_blob(layer, MAX_BUNDLE, name) for layer in layers if str(layer.get("mediaType")).startswith(BUNDLE)]
+
+
+def referrers_of(index: bytes, name: object) -> list[str]:
+    """Digests of the manifests of an index of referrers that may have signatures.
+
+    Raises:
+        SourceError: it is broken.
+    """
+    entries = json_object(index, name).get("manifests")
+    if not isinstance(entries, list):
+        raise SourceError(f"{name} is no OCI index")
+    found = [
+        _blob(entry, MAX_MANIFEST, name).digest
+        for entry in entries
+        if isinstance(entry, dict) and str(entry.get("artifactType")).startswith(REFERRERS)
+    ]
+    return found[:MAX_SIGNATURES]
+
+
+def referrers_tag(digest: str) -> str:
+    """The tag of the index of a manifest's referrers, where a registry has no other way to tell them."""
+    return digest.replace(":", "-")
+
+
 def signature_tag(digest: str) -> str:
     """The tag under which the signatures of a manifest lie."""
-    return f"{digest.replace(':', '-')}.sig"
+    return f"{referrers_tag(digest)}.sig"
 
 
 def config_of(component: str, exports: list[str], imports: list[str], created: str) -> bytes:

@@ -16,7 +16,13 @@ import aiohttp
 
 from guardsvc.guards.wasm.loading.sources.artifact import SourceError, digest_of
 from guardsvc.guards.wasm.loading.sources.credentials import DOCKER_HUB, credentials_of
-from guardsvc.guards.wasm.loading.sources.manifest import INDEX, MANIFEST, MAX_MANIFEST, Blob
+from guardsvc.guards.wasm.loading.sources.manifest import (
+    INDEX,
+    MANIFEST,
+    MAX_MANIFEST,
+    Blob,
+    referrers_tag,
+)
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
@@ -99,6 +105,15 @@ class Registry:
         accept = {"Accept": f"{MANIFEST}, {INDEX}"}
         answer = await self._send("GET", self._base + f"manifests/{reference}", headers=accept, most=MAX_MANIFEST)
         return None if answer.status == NOT_FOUND else self._good(answer).body
+
+    async def referrers(self, digest: str) -> bytes | None:
+        """The index of manifests that refer to one, under its tag where the registry knows no referrers.
+
+        Raises:
+            SourceError: the registry refuses.
+        """
+        answer = await self._send("GET", self._base + f"referrers/{digest}", most=MAX_MANIFEST)
+        return answer.body if answer.status in OK else await self.manifest(referrers_tag(digest))
 
     async def blob(self, blob: Blob) -> bytes:
         """A blob, which may come from another host.

@@ -1,0 +1,1 @@
+MEQCIDjggItjntBxjA1tCcqtSguwy75R4mPuqmrpsmwe9zxSAiB68VUpWQuBNZgruTtdTuSlQkSh46to9DxhEtymMZBtvg==
