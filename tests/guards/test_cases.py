@@ -14,7 +14,6 @@ from tests.guards.cases import Case, load_cases, results, run, suites
 
 ALL = load_cases()
 DOCS = Path(__file__).parents[2] / "docs" / "guards"
-MISS = ", near miss"
 GUARDS = sorted(guard_type.name for guard_type in NATIVE)
 SAID = re.compile(r"^\| `([^`]+)` \|", re.MULTILINE)
 

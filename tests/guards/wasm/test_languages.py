@@ -39,7 +39,7 @@ LANGUAGES = {
     "python": GUARDS / "python" / "build" / "forbidden_text.wasm",
     "rust": GUARDS / "rust" / "forbidden_text.wasm",
 }
-LIMITS = {"javascript": {"memories": 3}, "python": {"memory_mib": 64, "instances": 40}}
+LIMITS = {"python": {"memory_mib": 64, "module_mib": 40}}
 """What a language needs where a default limit is too little for it."""
 
 HOST = ("get-config", "get-metadata", "get-time", "log")
