@@ -86,6 +86,7 @@ def load_configuration(
     *,
     content: bytes | None = None,
     workers: int | None = None,
+    instead: Mapping[str, GuardType[Any]] | None = None,
 ) -> Configuration:
     """Read, check and build a configuration; nothing of it is used unless all of it is right.
 
@@ -95,6 +96,7 @@ def load_configuration(
             the file's.
         content: what the file holds, where it has been read already.
         workers: how many workers run, where they do already; the number of the file counts at start only.
+        instead: guard types by name, with the settings of those installed, that are built in their place.
 
     Raises:
         ConfigError: with every problem found.
@@ -115,8 +117,8 @@ def load_configuration(
     for place, problem in collisions(settings.service):
         checker.add(("service", *place), problem)
     workers = workers or settings.service.workers
-    configure(settings.service.wasm)
-    policy = build_policy(settings.policy, registry, checker, workers=workers)
+    configure(settings.service.wasm, path)
+    policy = build_policy(settings.policy, {**registry, **(instead or {})}, checker, workers=workers)
     checker.raise_if_any()
     if policy is None:
         raise AssertionError("a policy that was not built left no problem")

@@ -34,8 +34,10 @@ policy:
     - {{type: wasm, timeout_ms: {timeout}, {more}settings: {{module: {folder}/guard.wasm, allow_unsigned: true}}}}
 """
 RATES = (1000, 700, 500, 300)
+"""Decisions a second: the target, and what is asked for where a machine has not the time for that."""
+HELD_MS = 50
+"""Where calls of two seconds take longer at the median they pile up: the rate cannot be held."""
 SWAPS = 18
-FAST_MS = 5
 NOT_JUDGED = ("overloaded", NO_ANSWER, NONE_YET)
 """What a machine that is too busy makes of calls; no module does."""
 TIMES_QUIET = 2
@@ -66,8 +68,9 @@ def test_modules_are_swapped_under_load(tmp_path: Path, tell: Callable[[str], No
             connections = await connect(service.grpc_address, 2)
             for rate in RATES:
                 pacer = Pacer(connections, MESSAGE, rate)
-                if Figures.of(await pacer.run(2)).p50 < FAST_MS:
+                if (probed := Figures.of(await pacer.run(2))).p50 < HELD_MS:
                     break
+                tell(f"{rate} decisions/s are more than this machine has the time for now: {probed}")
             swapping = asyncio.create_task(swap())
             calls = await pacer.run(SWAPS + 1)
             await swapping
@@ -86,7 +89,8 @@ def test_modules_are_swapped_under_load(tmp_path: Path, tell: Callable[[str], No
                 rate, calls = run(measure())
             found, answers = Figures.of(calls), Counter(map(answer_to, calls))
             loaded, failed = (now - then for now, then in zip(reloads(), before, strict=True))
-            tell(f"{rate} decisions/s on {CPUS} CPUs, {stolen}: {found}; {dict(answers)}")
+            target = "the target" if rate == RATES[0] else f"BELOW the target of {RATES[0]}"
+            tell(f"{rate} decisions/s, {target}, on {CPUS} CPUs, {stolen}: {found}; {dict(answers)}")
             tell(f"{loaded:.0f} modules put in force, {failed:.0f} refused")
 
             assert answers.keys() <= {"allow", "second_version", *NOT_JUDGED}

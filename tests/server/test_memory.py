@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from guardsvc.guards.registry import load_registry
 from guardsvc.server.configuration import load_configuration
-from guardsvc.server.memory import MIB, PARTS_OF_FACTS, memory_bound
+from guardsvc.server.memory import COMPILING, MIB, PARTS_OF_FACTS, memory_bound
 from guardsvc.state import Sources
 from tests.guards.wasm.conftest import GUARDS
 
@@ -50,7 +52,11 @@ NEEDED: dict[str, dict[str, Any]] = {
     "rug_pull": {"storage": "memory"},
 }
 """Settings that a guard must have, or without which it remembers nothing."""
-MODULE = {"module": str(GUARDS / "rust" / "forbidden_text.wasm"), "allow_unsigned": True}
+MODULE: dict[str, Any] = {
+    "module": str(GUARDS / "rust" / "forbidden_text.wasm"),
+    "allow_unsigned": True,
+    "config": {"in_arguments": "x"},
+}
 
 
 @pytest.mark.parametrize(
@@ -83,8 +89,43 @@ def test_wasm_guards_have_theirs(tmp_path: Path) -> None:
 
     assert bound(tmp_path, {})["wasm"] == 0
     one = of()
-    assert one == 2 * 16 + 16 * 16 + 2 * (4 * 16 + 128)
+    guest = 4 * 16 + 128
+    assert one == 2 * 16 + 16 * 16 + 3 * guest
     assert of(limits={"module_mib": 40}) == one + (2 + 16) * 24
-    assert of(grants={"kv": {"bytes": MIB, "tenants": 10}}) == one + 10
     assert of({"type": "wasm", "id": "b", "settings": MODULE}) == one + 2 * 16
-    assert of(variants={**MODULE, "share": 10, "salt": "s"}) == one + 2 * 16
+    candidate = {**MODULE, "share": 10, "salt": "s"}
+    assert of(variants=candidate) == one + 2 * 16 + guest
+    kv = {"kv": {"bytes": MIB, "tenants": 10}}
+    assert of(variants=candidate, grants=kv) == one + 2 * 16 + guest + 20
+    assert of(variants={**candidate, "mode": "enforce"}, grants=kv) == one + 2 * 16 + guest + 30
+
+
+COMPILE = """
+import sys
+from pathlib import Path
+from guardsvc.guards.wasm.loading.compiled import CompiledCache
+from guardsvc.guards.wasm.loading.engines import EngineKind, Engines
+from guardsvc.guards.wasm.loading.module import Modules
+
+def most():
+    status = Path("/proc/self/status").read_text()
+    return next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmHWM")) * 1024
+
+content = Path(sys.argv[1]).read_bytes()
+modules = Modules(Engines(), CompiledCache(Path("/proc/nowhere")))
+before = most()
+module = modules.load(content, "sha256:0", EngineKind(fuel=False, stack=512 * 1024))
+print(most() - before, module.size)
+"""
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("language", ["go", "javascript"])
+def test_compiling_takes_no_more_than_it_is_counted_with(language: str) -> None:
+    component = GUARDS / language / "forbidden_text.wasm"
+    ended = subprocess.run(
+        [sys.executable, "-c", COMPILE, str(component)], capture_output=True, check=True, timeout=600, text=True
+    )
+    took, size = map(int, ended.stdout.splitlines()[-1].split())
+
+    assert 4 * size < took < COMPILING * size

@@ -12,7 +12,15 @@ from pydantic import Field, model_validator
 from guardsvc.config import Secret
 from guardsvc.model import Settings
 
-__all__ = ["RegistrySettings", "TrustSettings", "WasmOptions", "cache_folder", "configure", "options"]
+__all__ = [
+    "RegistrySettings",
+    "TrustSettings",
+    "WasmOptions",
+    "cache_folder",
+    "configure",
+    "of_configuration",
+    "options",
+]
 
 Text = Annotated[str, Field(min_length=1, max_length=4096)]
 
@@ -85,23 +93,40 @@ class WasmOptions(Settings):
         """How a registry is reached."""
         return self.registries.get(host, RegistrySettings())
 
+    def settled(self) -> WasmOptions:
+        """These without what counts whenever a module is loaded: the rest does so from the start of a process on."""
+        return WasmOptions(threads=self.threads, queue=self.queue, nice=self.nice, cache=self.cache)
+
 
 @dataclass
 class _Current:
     options: WasmOptions
+    configuration: Path | None = None
 
 
 _current = _Current(WasmOptions())
 
 
-def configure(options: WasmOptions) -> None:
-    """Settle the options. What runs already keeps those it began with."""
+def configure(options: WasmOptions, configuration: Path | None = None) -> None:
+    """Settle the options. What runs already keeps those it began with.
+
+    Args:
+        options: the options.
+        configuration: the file they are of, None where there is none.
+    """
     _current.options = options
+    _current.configuration = configuration
 
 
 def options() -> WasmOptions:
     """The options that were settled last."""
     return _current.options
+
+
+def of_configuration(guard: str) -> str:
+    """The name of a guard that no guard of another configuration file has, whatever services share a folder."""
+    path = _current.configuration
+    return f"{'' if path is None else path.absolute()}|{guard}"
 
 
 def cache_folder() -> Path:

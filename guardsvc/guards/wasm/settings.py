@@ -16,15 +16,22 @@ MIB = 1_048_576
 
 
 class LimitSettings(Settings):
-    """What one call may use up. Time is `timeout_ms` of the guard."""
+    """What one call may use up, and the module itself. Time is `timeout_ms` of the guard."""
 
+    module_mib: float = Field(
+        default=16,
+        gt=0,
+        le=512,
+        description="Size of the component, and of what is compiled of it, in MiB; a larger one is refused. Compiling "
+        "takes up to 16 times as much memory.",
+    )
     memory_mib: float = Field(
         default=16, gt=0, le=4096, description="Largest linear memory, in MiB; beyond, it does not grow."
     )
-    memories: int = Field(default=2, ge=1, le=16, description="Linear memories, each of at most `memory_mib`.")
+    memories: int = Field(default=4, ge=1, le=16, description="Linear memories, each of at most `memory_mib`.")
     table_elements: int = Field(default=20_000, ge=0, le=1_000_000, description="Elements of a table.")
     tables: int = Field(default=8, ge=0, le=64, description="Tables.")
-    instances: int = Field(default=24, ge=1, le=256, description="Core instances of the component.")
+    instances: int = Field(default=64, ge=1, le=256, description="Core instances of the component.")
     stack_kib: int = Field(default=512, ge=64, le=1024, description="Stack of the guest, in KiB.")
     fuel: int | None = Field(
         default=None,

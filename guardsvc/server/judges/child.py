@@ -110,6 +110,7 @@ class JudgingChild:
             ChildGoneError: it ended, or does not answer.
         """
         source = None if configuration.source == BUILT_IN else configuration.source
+        policy = configuration.policy
         await self._send(
             Adopt(
                 key=key,
@@ -117,6 +118,8 @@ class JudgingChild:
                 content=configuration.content,
                 overrides=dict(configuration.overrides),
                 workers=configuration.workers,
+                hash=policy.hash,
+                asked={bound.id: bound.points for bound in policy.guards if not bound.inline},
             )
         )
         try:

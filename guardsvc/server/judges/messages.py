@@ -16,7 +16,7 @@ from guardsvc.gateways.exchange import Asker, Exchange
 from guardsvc.gateways.server_message import ServerMessage
 from guardsvc.gateways.statement import Statement
 from guardsvc.mcp import HttpRequest
-from guardsvc.model import ErrorKind, FactRequest, Operation
+from guardsvc.model import Direction, ErrorKind, FactRequest, Operation, Phase
 from guardsvc.observe.logs import LogFormat, LogLevel
 
 __all__ = [
@@ -70,6 +70,8 @@ class Adopt(msgspec.Struct, frozen=True, kw_only=True):
         content: what the file held.
         overrides: settings over the file's.
         workers: how many workers run.
+        hash: of the policy, as the worker has built it.
+        asked: where guards run that the worker asks, by id; only the worker builds them.
     """
 
     key: int
@@ -77,6 +79,8 @@ class Adopt(msgspec.Struct, frozen=True, kw_only=True):
     content: bytes
     overrides: dict[str, Any]
     workers: int
+    hash: str
+    asked: dict[str, frozenset[tuple[Direction, Phase]]]
 
 
 class Ready(msgspec.Struct, frozen=True):

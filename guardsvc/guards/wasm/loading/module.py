@@ -36,13 +36,17 @@ class Module:
         kind: of the engine.
         engine: it was compiled for.
         component: compiled.
+        size: bytes of the component, or of what was compiled of it where that is more.
 
     Raises:
         ShapeError: it is no guard.
     """
 
-    def __init__(self, digest: str, kind: EngineKind, engine: wasmtime.Engine, component: wasm.Component) -> None:
+    def __init__(
+        self, digest: str, kind: EngineKind, engine: wasmtime.Engine, component: wasm.Component, *, size: int
+    ) -> None:
         self.digest = digest
+        self.size = size
         self.kind = kind
         self.engine = engine
         self.shape: Shape = shape_of(component, engine)
@@ -148,21 +152,25 @@ class Modules:
     def _make(self, content: bytes, digest: str, kind: EngineKind) -> Module:
         engine = self._engines.engine(kind)
         try:
-            return Module(digest, kind, engine, self._compiled(content, digest, kind, engine))
+            component, size = self._compiled(content, digest, kind, engine)
+            return Module(digest, kind, engine, component, size=max(len(content), size))
         except ShapeError as error:
             raise ModuleError(str(error)) from None
         except WasmtimeError as error:
             lines = [line.strip() for line in str(error).splitlines() if line.strip()]
             raise ModuleError(f"it is no component that can be used: {': '.join(lines)[:300]}") from None
 
-    def _compiled(self, content: bytes, digest: str, kind: EngineKind, engine: wasmtime.Engine) -> wasm.Component:
+    def _compiled(
+        self, content: bytes, digest: str, kind: EngineKind, engine: wasmtime.Engine
+    ) -> tuple[wasm.Component, int]:
+        """What is compiled of a component, and how many bytes that is."""
         kept = self._cache.load(digest, kind)
         if kept is not None:
             try:
-                return wasm.Component.deserialize(engine, kept)
+                return wasm.Component.deserialize(engine, kept), len(kept)
             except WasmtimeError:
                 pass  # of another version: it is compiled anew and replaced
         component = wasm.Component(engine, content)
-        if self._cache.usable:
-            self._cache.keep(digest, kind, bytes(component.serialize()))
-        return component
+        made = bytes(component.serialize())
+        self._cache.keep(digest, kind, made)
+        return component, len(made)
