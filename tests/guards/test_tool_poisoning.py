@@ -46,6 +46,7 @@ LOOKALIKES: dict[str, list[str]] = yaml.safe_load((CASES / "lookalikes.yaml").re
 
 FRESH: dict[str, Any] = yaml.safe_load((CASES / "fresh.yaml").read_text())
 OUTSIDERS: dict[str, Any] = yaml.safe_load((CASES / "outsiders.yaml").read_text())
+STRANGERS: dict[str, Any] = yaml.safe_load((CASES / "strangers.yaml").read_text())
 
 FLOORS = {"tuned": (48, 52), "blind": (32, 44), "opened": (58, 62), "kept": (28, 42)}
 """Attacks that must be denied by default, and in strict mode: what docs/guards/tool_poisoning.md tells, or less."""
@@ -162,6 +163,13 @@ def test_set_of_outsiders(part: str, by_default: int, strictly: int, harmless: i
     assert sum(denies(judge(tool)) for tool in attacks) >= by_default
     assert sum(denies(judge(tool, STRICT)) for tool in attacks) >= strictly
     assert sum(denies(judge(outsider(entry))) for entry in OUTSIDERS["harmless"][part]) <= harmless
+
+
+def test_set_of_strangers() -> None:
+    attacks = [outsider(entry) for family in STRANGERS["attacks"].values() for entry in family]
+    assert sum(denies(judge(tool)) for tool in attacks) >= 21
+    assert sum(denies(judge(tool, STRICT)) for tool in attacks) >= 32
+    assert sum(denies(judge(outsider(entry))) for entry in STRANGERS["harmless"]) <= 5
 
 
 def test_denial() -> None:
