@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.guards.wasm import test_languages as languages
+from tests.guards.wasm.conftest import GUARDS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -37,7 +38,7 @@ def rebuilt(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
         "OUT": str(out),
     }
     ended = subprocess.run(
-        [str(languages.GUARDS / language / "build.sh")], env=environment, capture_output=True, text=True, check=False
+        [str(GUARDS / language / "build.sh")], env=environment, capture_output=True, text=True, check=False
     )
     if ended.returncode == MISSING:
         pytest.skip(ended.stderr.strip())
