@@ -28,6 +28,10 @@ _SESSION_ID = re.compile(r"[!-+\--~]+")
 """Visible ASCII (MCP, Session Management) but the comma, by which gateways join repeated fields."""
 
 
+_OF_NOBODY = frozenset({"x-auth-request-redirect"})
+"""Begin as headers of a family, but tell a proxy where to go on, not who is there (oauth2-proxy)."""
+
+
 class Names:
     """Names of headers, given exactly or by their beginning (``x-jwt-*``)."""
 
@@ -39,7 +43,7 @@ class Names:
         self._beginnings = tuple(pattern[:-1] for pattern in patterns if pattern.endswith("*"))
 
     def __contains__(self, name: str) -> bool:
-        return name in self._exact or name.startswith(self._beginnings)
+        return name in self._exact or (name.startswith(self._beginnings) and name not in _OF_NOBODY)
 
 
 class FieldCheck:

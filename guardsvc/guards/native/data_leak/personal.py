@@ -39,6 +39,14 @@ _NO_SSN = frozenset({b"078051120", b"219099999", b"123456789", b"111111111", b"9
 _NO_NINO = frozenset({b"BG", b"GB", b"NK", b"KN", b"TN", b"NT", b"ZZ"})
 _SSN_NAME = re.compile(r"(?i)(?:^|[_\W])(?:ssn|social_?security(?:_?(?:number|no|num))?)$")
 _PASSPORT_NAME = re.compile(r"(?i)(?:^|[_\W])passport(?:_?(?:number|no|num|id))?$")
+_REMOTE = re.compile(rb":[^\s:@]*/[^\s:@]|/[^\s:@]")
+"""What follows the host of ``git@host:path`` and ``ssh://git@host/path``."""
+_PLACEHOLDERS = frozenset(
+    b"user username your-username name your-name your.name yourname you me email your-email your.email your_email "
+    b"youremail someone somebody nobody".split()
+)
+_DOCUMENTATION = re.compile(rb"(?:[a-z0-9-]+\.){0,8}example\.(?:com|net|org)")
+"""Domains that nobody has mail at (RFC 2606)."""
 _CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 
 
@@ -96,6 +104,14 @@ def _is_phone(text: bytes) -> bool:
 def _is_email(text: bytes) -> bool:
     name, _, domain = text.rpartition(b"@")
     return b".." not in text and not name.startswith(b".") and not domain.rpartition(b".")[2].isdigit()
+
+
+def _is_somebody(text: bytes, end: int, value: bytes) -> bool:
+    """Whether an address that stands before ``end`` is anybody's: no Git remote, no placeholder of documentation."""
+    name, _, domain = value.lower().rpartition(b"@")
+    if name == b"git" and _REMOTE.match(text, end) is not None:
+        return False
+    return name not in _PLACEHOLDERS or _DOCUMENTATION.fullmatch(domain) is None
 
 
 def _always(text: bytes) -> bool:
@@ -165,6 +181,8 @@ class PersonalData:
                 size = sizes.get(value)
                 if size is None:
                     size = sizes[value] = _size(value, check)
+                if kind is Personal.EMAIL and not _is_somebody(text, end, value):
+                    continue
                 if size:
                     yield Hit(kind.value, start, start + size, plain=True, excerpt=f"{size} characters")
 

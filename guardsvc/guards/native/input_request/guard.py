@@ -21,7 +21,12 @@ from guardsvc.guards.native.input_request.questions import (
 from guardsvc.guards.native.input_request.rules import RULES, TOO_LARGE, finding
 from guardsvc.guards.native.input_request.settings import InputRequestSettings
 from guardsvc.guards.native.input_request.urls import host_of, url_rules, urls_in
-from guardsvc.guards.native.input_request.words import asks_for_secret, is_secret_field, names_secret
+from guardsvc.guards.native.input_request.words import (
+    asks_for_secret,
+    is_for_other_thing,
+    is_secret_field,
+    names_secret,
+)
 from guardsvc.guards.native.rug_pull.weighing import signs_of
 from guardsvc.guards.native.secrets import Secrets, SecretsSettings
 from guardsvc.guards.native.storage import store_of
@@ -45,7 +50,7 @@ from guardsvc.model import (
 from guardsvc.state.request_states import REQUEST_STATES, Holding, StateNeed
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
 __all__ = ["INPUT_REQUEST", "InputRequest"]
 
@@ -143,11 +148,13 @@ class InputRequest:
         if is_url:
             yield from self._of_url(f"{where}/url" if "url" in params else where, params.get("url"))
         free = False
-        for name, field in fields_of(params).items():
+        fields = fields_of(params)
+        asked = message if type(message) is str and len(message) <= _MAX_SUBJECT else ""
+        for name, field in fields.items():
             if not _takes_text(field):
                 continue
             free = True
-            if _is_for_secret(name, field):
+            if _is_for_secret(name, field, asked, fields):
                 at = f"{where}/requestedSchema/properties/{token(name)}"
                 yield finding("asks_for_secret", at, excerpt(name))
         if type(message) is str:
@@ -201,10 +208,13 @@ def _takes_text(field: Any) -> bool:
     return not any(member in field for member in ("enum", "oneOf", "anyOf", "const"))
 
 
-def _is_for_secret(name: str, field: dict[str, Any]) -> bool:
+def _is_for_secret(name: str, field: dict[str, Any], asked: str, beside: Iterable[str]) -> bool:
     title, description = field.get("title"), field.get("description")
     if field.get("format") == "password" or field.get("writeOnly") is True:
         return True
+    texts = "\n".join(text for text in (title, description, asked) if type(text) is str)
+    if is_for_other_thing(name, texts, beside, is_number=field.get("type") in ("integer", "number")):
+        return False
     if is_secret_field(name) or (type(title) is str and is_secret_field(title)):
         return True
     said = [text for text in (title, description) if type(text) is str]

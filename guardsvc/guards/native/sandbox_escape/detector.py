@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import re2
+
 from guardsvc.guards.native.matcher import encode
-from guardsvc.guards.native.sandbox_escape.matcher import Matcher
+from guardsvc.guards.native.sandbox_escape.matcher import Matcher, options
 from guardsvc.guards.native.sandbox_escape.pack import load_topics
 from guardsvc.guards.native.sandbox_escape.roles import Role
 from guardsvc.guards.native.sandbox_escape.signal import BEGIN, END, HIDDEN
@@ -59,6 +61,11 @@ class Detector:
         self._masks = {role: sum(bits[id(signal)] for signal in used if signal.roles & role) for role in Role}
         self._bars = sum(bits[id(signal)] for signal in self._signals if signal.table)
         self._mentioned = sum(bits[id(signal)] for signal in self._signals if signal.prose)
+        shapes: dict[str, int] = {}
+        for signal in self._signals:
+            if signal.unless:
+                shapes[signal.unless] = shapes.get(signal.unless, 0) | bits[id(signal)]
+        self._shapes = [(mask, re2.compile(searched(shape).encode(), options())) for shape, mask in shapes.items()]
         self._hidden = sum(bits[id(signal)] for signal in self._signals if signal.rule == HIDDEN)
         self._commands = sum(bits[id(signal)] for signal in self._signals if signal.rule in _COMMAND_RULES)
 
@@ -80,6 +87,10 @@ class Detector:
             found &= ~self._bars
         if alone and found & self._mentioned & wanted and self._is_mention(marked):
             found &= ~self._mentioned
+        if alone and found & wanted:
+            for mask, shape in self._shapes:
+                if found & mask and shape.search(encode(marked)) is not None:
+                    found &= ~mask
         return found & wanted
 
     def _is_mention(self, marked: str) -> bool:

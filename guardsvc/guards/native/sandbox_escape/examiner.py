@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, NamedTuple
 from guardsvc.guards.native.sandbox_escape.addresses import Place, host_rule, hosts_of
 from guardsvc.guards.native.sandbox_escape.allowed import AllowedHosts, AllowedRoots
 from guardsvc.guards.native.sandbox_escape.forms import MAX_COMMAND, decoded_forms, escapes, is_escaped, plain_command
-from guardsvc.guards.native.sandbox_escape.paths import absolute_path, leaves
+from guardsvc.guards.native.sandbox_escape.paths import absolute_path, is_public, leaves
 from guardsvc.guards.native.sandbox_escape.roles import Role
-from guardsvc.guards.native.sandbox_escape.signal import BEGIN, END, LINES, TRAVERSAL, URL
+from guardsvc.guards.native.sandbox_escape.signal import BEGIN, END, KEY_FILE, LINES, TRAVERSAL, URL
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -137,6 +137,8 @@ class Examiner:
         looks = int(signals != 0)
         if TRAVERSAL in rules and leaves(form, self._levels):
             rules["path_traversal"] = None
+        if KEY_FILE in rules and not is_public(form):
+            rules["credential_file"] = None
         if URL in rules or (self._only_hosts and role in (Role.URL, Role.HOST)):
             self._judge_hosts(rules, list(dict.fromkeys(hosts_of(form, role))))
         if role is Role.PATH and self._roots and absolute_path(form) is not None and not self._is_below_root(form):

@@ -8,7 +8,8 @@ takes a word in as ``@{NAME}``. Words and ``any`` that are lists are alternative
 * ``pattern`` or ``any``: RE2 syntax, matched on bytes without regard to case, with ``.`` for every character. A value
   stands between ``@{BEGIN}`` and ``@{END}``. Patterns have no counted gaps, which would make automata large;
 * ``table``: whether it does not count in a row of a Markdown table, whose bars are no pipes;
-* ``prose``: whether it does not count in a sentence that mentions it and that no interpreter could read.
+* ``prose``: whether it does not count in a sentence that mentions it and that no interpreter could read;
+* ``unless``: a pattern of values, from ``@{BEGIN}`` to ``@{END}``, in which it does not count.
 """
 
 from __future__ import annotations
@@ -56,7 +57,9 @@ def _signal(given: Mapping[str, Any], words: Mapping[str, str]) -> Signal:
     for role in roles:
         bits |= _GROUPS[role]
     pattern = _filled(given["pattern"] if "pattern" in given else "|".join(given["any"]), words)
-    return Signal(given["rule"], bits, pattern, table=given.get("table", False), prose=given.get("prose", False))
+    unless = _filled(given.get("unless", ""), words)
+    table, prose = given.get("table", False), given.get("prose", False)
+    return Signal(given["rule"], bits, pattern, table=table, prose=prose, unless=unless)
 
 
 def _pattern(given: str | list[str]) -> str:

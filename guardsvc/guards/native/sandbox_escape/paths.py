@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from itertools import accumulate
 
-__all__ = ["MAX_PATH", "absolute_path", "leaves", "resolved"]
+__all__ = ["MAX_PATH", "absolute_path", "is_public", "leaves", "resolved"]
 
 MAX_PATH = 4096
 """Characters of a path that are resolved; a longer one with parent directories leaves."""
@@ -25,6 +25,30 @@ _TARGET = re.compile(
 )
 """What attackers climb to; a path with parent directories that has it is an attack wherever it starts."""
 _TARGETS = ("etc", "boot.ini", "win.ini", "windows", "winnt", "proc")
+
+_MAX_NAME = 255
+_FILE = re.compile(r"[\w.-]+(?: [\w.-]+)*")
+_NAME_END = re.compile(r"[._-]+|(?<=[a-z])(?=[A-Z])")
+_PUBLIC = frozenset({"public", "pub", "pubkey"})
+_CERTIFICATE = frozenset(
+    {"cert", "certs", "certificate", "certificates", "chain", "fullchain", "ca", "cacert", "crt", "csr"}
+)
+_KEYS = frozenset({"key", "keys", "combined", "bundle"})
+_PRIVATE = frozenset({"private", "priv", "privkey", "privatekey", "secret", "secrets", "backup", "p12", "pfx"})
+
+
+def is_public(path: str) -> bool:
+    """Whether the name of a file in PEM form says that it is public: a public key, certificates.
+
+    A name that tells of a key beside certificates does not, nor what some readers end before the name.
+    """
+    name = path.strip(" \t\"'`").replace("\\", "/").rpartition("/")[2]
+    if any(mark in path for mark in "\x00?#") or len(name) > _MAX_NAME or _FILE.fullmatch(name) is None:
+        return False
+    words = {word.lower() for word in _NAME_END.split(name)}
+    if words & _PRIVATE:
+        return False
+    return bool(words & _PUBLIC) or (bool(words & _CERTIFICATE) and words.isdisjoint(_KEYS))
 
 
 def leaves(path: str, levels: int) -> bool:

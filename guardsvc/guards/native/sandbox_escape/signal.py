@@ -6,7 +6,7 @@ import msgspec
 
 from guardsvc.guards.native.sandbox_escape.roles import Role
 
-__all__ = ["ANYWHERE", "BEGIN", "END", "FIELDS", "HIDDEN", "LINES", "TERSE", "TRAVERSAL", "URL", "Signal"]
+__all__ = ["ANYWHERE", "BEGIN", "END", "FIELDS", "HIDDEN", "KEY_FILE", "LINES", "TERSE", "TRAVERSAL", "URL", "Signal"]
 
 BEGIN = "\x02"
 """Stands before every value that is matched."""
@@ -24,6 +24,8 @@ TRAVERSAL = "?path_traversal"
 """Rule of the signal after which ``paths.leaves`` tells whether it is so."""
 URL = "?url"
 """Rule of the signal after which the hosts of a value are looked at."""
+KEY_FILE = "?key_file"
+"""Rule of the signal after which ``paths.is_public`` tells whether a file may hold a private key."""
 HIDDEN = "?obfuscated"
 """Rule of the signal after which a command is looked at without what hides its words."""
 
@@ -37,6 +39,7 @@ class Signal(msgspec.Struct, frozen=True):
         pattern: RE2 syntax, matched without regard to case on values between ``BEGIN`` and ``END``.
         table: whether it does not count in a row of a Markdown table.
         prose: whether it does not count in a sentence that mentions it.
+        unless: a pattern, of values in which it does not count; empty for none.
     """
 
     rule: str
@@ -44,3 +47,4 @@ class Signal(msgspec.Struct, frozen=True):
     pattern: str
     table: bool = False
     prose: bool = False
+    unless: str = ""
