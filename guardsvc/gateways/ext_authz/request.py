@@ -30,14 +30,15 @@ def http_request_of(attributes: AttributeContext) -> HttpRequest:
         headers = _headers_of(list(http.header_map.headers))
     else:
         headers = Headers((name, _as_latin_1(value)) for name, value in http.headers.items())
-    body = http.raw_body or http.body.encode()
+    raw = http.raw_body  # a copy each time
+    body = raw or http.body.encode()
     return HttpRequest(
         method=http.method,
         path=http.path,
         host=http.host,
         headers=headers,
         body=body,
-        body_state=_body_state(attributes, headers, body),
+        body_state=_body_state(http.size, headers, body, as_bytes=bool(raw)),
     )
 
 
@@ -55,21 +56,20 @@ def _as_latin_1(value: str) -> str:
     return value if value.isascii() else value.encode().decode("latin-1")
 
 
-def _body_state(attributes: AttributeContext, headers: Headers, body: bytes) -> BodyState:
+def _body_state(size: int, headers: Headers, body: bytes, *, as_bytes: bool) -> BodyState:
     """How much of the body is there.
 
     Envoy marks a cut body with a header and keeps its real size; agentgateway sets the size to -1.
     """
-    http = attributes.request.http
     if (
-        http.size < 0
-        or http.size > len(body)
+        size < 0
+        or size > len(body)
         or any(value.strip().lower() != "false" for value in headers.all(PARTIAL_BODY_HEADER))
     ):
         return BodyState.PARTIAL
     if not body:
         return BodyState.ABSENT
-    return BodyState.WHOLE if http.raw_body else BodyState.LOSSY
+    return BodyState.WHOLE if as_bytes else BodyState.LOSSY
 
 
 def asker_of(attributes: AttributeContext, headers: Headers, identity: Identity, *, peer: str, believed: bool) -> Asker:

@@ -24,8 +24,8 @@ from guardsvc.server.judges.messages import (
     Judged,
     Ready,
     Told,
-    framed,
     receive,
+    send,
 )
 
 if TYPE_CHECKING:
@@ -206,7 +206,7 @@ class JudgingChild:
 
     async def _send(self, message: Any) -> None:
         try:
-            self._writer.write(framed(message))
+            send(self._writer, message)
             await self._writer.drain()
         except OSError:
             raise ChildGoneError("ended") from None

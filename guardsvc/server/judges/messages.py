@@ -30,8 +30,8 @@ __all__ = [
     "Judged",
     "Ready",
     "Told",
-    "framed",
     "receive",
+    "send",
 ]
 
 LENGTH = struct.Struct("!Q")
@@ -151,10 +151,11 @@ class Told(msgspec.Struct, frozen=True):
     answer: Any
 
 
-def framed(message: Any) -> bytes:
-    """A message as it is sent."""
+def send(writer: asyncio.StreamWriter, message: Any) -> None:
+    """Write a message, which may be large, without another copy of it."""
     body = pickle.dumps(message, pickle.HIGHEST_PROTOCOL)
-    return LENGTH.pack(len(body)) + body
+    writer.write(LENGTH.pack(len(body)))
+    writer.write(body)
 
 
 async def receive(reader: asyncio.StreamReader) -> Any:

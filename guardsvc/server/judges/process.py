@@ -42,8 +42,8 @@ from guardsvc.server.judges.messages import (
     Judged,
     Ready,
     Told,
-    framed,
     receive,
+    send,
 )
 from guardsvc.server.judges.slim import slim
 from guardsvc.server.warm_up import settle
@@ -230,7 +230,7 @@ class _Desk:
         return slim(exchange, self._digests)
 
     def _send(self, message: Any) -> None:
-        self._writer.write(framed(message))
+        send(self._writer, message)
 
 
 class _Sources(dict[str, "FactSource"]):
