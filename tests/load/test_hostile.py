@@ -45,9 +45,8 @@ def test_hostile_bodies(tmp_path: Path, tell: Callable[[str], None]) -> None:
             with undisturbed():
                 others, answers = run(attacked())
             memory.look()
-            tell(
-                f"at most {TIMES_QUIET} times quiet on {CPUS} CPUs, {TARGET} from {ENOUGH_CPUS} on; {stolen}; {RATE} bodies a second: {dict(answers)}"
-            )
+            tell(f"at most {TIMES_QUIET} times quiet on {CPUS} CPUs, {TARGET} from {ENOUGH_CPUS} on; {stolen}")
+            tell(f"{RATE} bodies a second: {dict(answers)}")
             tell(str(others))
             tell(str(memory))
             assert others.answers.keys() == {"allow"}
