@@ -14,6 +14,7 @@ from guardsvc.guards.native.tool_poisoning.combination import Weighing
 from guardsvc.guards.native.tool_poisoning.disguise import Trick, reveal
 from guardsvc.guards.native.tool_poisoning.encoding import decoded
 from guardsvc.guards.native.tool_poisoning.filter import Candidate, Filter, plain_of
+from guardsvc.guards.native.tool_poisoning.imperatives import load_imperatives
 from guardsvc.guards.native.tool_poisoning.page import BREAK, SEPARATED, Page
 from guardsvc.guards.native.tool_poisoning.reading import Automata, Reading
 from guardsvc.guards.native.tool_poisoning.shapes import shapes
@@ -111,6 +112,7 @@ class Judge:
         self._depends = pack.bits("dependency")
         self._all_of_it = Look(hidden=True, encoded=True, candidates=self._all)
         self._addressed = pack.bits("addressed")
+        self._imperatives = load_imperatives()
         self._order = pack.bits("order", "secrecy", "override")
         self._act = pack.bits("act", "send_weak", "override")
 
@@ -255,7 +257,8 @@ class Judge:
         """The highest severity of a finding in a text: prose that speaks to nobody orders nothing."""
         if text.place in (Place.NAME, Place.VALUE) or text.decoded or len(text.content) > MAX_TOLD:
             return Severity.CRITICAL
-        addressed = Reading(self._automata, text.content, 0).has(self._addressed)
+        reading = Reading(self._automata, text.content, 0)
+        addressed = reading.has(self._addressed) or self._imperatives.in_text(text.content)
         return Severity.CRITICAL if addressed else Severity.MEDIUM
 
     def _hit(self, rule: Rule, hit: _Hit, hits: dict[str, _Hit]) -> None:
@@ -311,4 +314,4 @@ def _drop_if_explained(rule: str, hits: dict[str, _Hit]) -> None:
 @lru_cache(maxsize=4)
 def _compiled(pack: Pack, rules: frozenset[str]) -> tuple[Filter, Automata]:
     """What is compiled of a pack, once for all policies of a process: at a reload decisions would wait for it."""
-    return Filter(pack.signals, [rule for rule in pack.rules if rule.id in rules]), Automata(pack.signals, pack.clauses)
+    return Filter(pack.signals, [rule for rule in pack.rules if rule.id in rules]), Automata(pack.signals)

@@ -9,9 +9,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import yaml
 
-from guardsvc.guards.native.tool_poisoning.clauses import Clauses
 from guardsvc.guards.native.tool_poisoning.combination import Combination, Weighing
-from guardsvc.guards.native.tool_poisoning.lexicon import Lexicon
 from guardsvc.guards.native.tool_poisoning.phrase import (
     Node,
     branches_of,
@@ -36,7 +34,6 @@ class Signal(msgspec.Struct, frozen=True):
         bit: its bit in a mask.
         pattern: RE2 pattern; empty for a fact that the place of the text gives.
         phrases: those of the pattern's alternatives that are wording.
-        clauses: clauses that are the signal, too, in place of a pattern.
         needs: for each alternative of the phrases, sets of words of each of which a text that matches has one.
         common: whether many harmless definitions have it.
         atoms: a text without any of these substrings, in lower case, has none of the other alternatives.
@@ -47,7 +44,6 @@ class Signal(msgspec.Struct, frozen=True):
     bit: int
     pattern: str
     phrases: tuple[Node, ...]
-    clauses: tuple[str, ...]
     needs: frozenset[frozenset[frozenset[str]]]
     atoms: frozenset[str]
     common: bool
@@ -79,13 +75,11 @@ class Pack(msgspec.Struct, frozen=True, eq=False):
         signals: in the order of their bits.
         rules: those of combinations, then the others.
         names: masks of signals and groups.
-        clauses: what finds clauses; None for a pack without.
     """
 
     signals: tuple[Signal, ...]
     rules: tuple[Rule, ...]
     names: dict[str, int]
-    clauses: Clauses | None = None
 
     def bits(self, *names: str) -> int:
         """The mask of some signals and groups."""
@@ -136,43 +130,37 @@ def load_pack() -> Pack:
     """The pack that is shipped with the package."""
     folder = files(__package__)
     signals = yaml.safe_load((folder / "signals.yaml").read_text("utf-8"))
-    clauses = Clauses(Lexicon(yaml.safe_load((folder / "lexicon.yaml").read_text("utf-8"))))
-    return build_pack(signals, yaml.safe_load((folder / "rules.yaml").read_text("utf-8")), SHAPES, clauses)
+    return build_pack(signals, yaml.safe_load((folder / "rules.yaml").read_text("utf-8")), SHAPES)
 
 
-def build_pack(
-    wording: dict[str, Any], document: dict[str, Any], shapes: tuple[Rule, ...], clauses: Clauses | None = None
-) -> Pack:
+def build_pack(wording: dict[str, Any], document: dict[str, Any], shapes: tuple[Rule, ...]) -> Pack:
     """A pack of signals and rules as the YAML files have them.
 
     Args:
         wording: macros and signals.
         document: groups and rules.
         shapes: rules that code looks for.
-        clauses: what finds the clauses of signals.
     """
-    signals = _signals(wording, clauses)
+    signals = _signals(wording)
     names = {signal.name: signal.bit for signal in signals}
     common = sum(signal.bit for signal in signals if signal.common)
     expected = {signal.bit: signal.expected for signal in signals}
     for name, text in document["groups"].items():
         names[name] = _any_of(text, names)
     rules = (*_rules(document["rules"], names, common, expected), *shapes)
-    return Pack(signals=signals, rules=rules, names=names, clauses=clauses)
+    return Pack(signals=signals, rules=rules, names=names)
 
 
-def _signals(document: dict[str, Any], clauses: Clauses | None) -> tuple[Signal, ...]:
+def _signals(document: dict[str, Any]) -> tuple[Signal, ...]:
     macros: dict[str, Node] = {}
     for name, text in document["macros"].items():
         macros[name] = parse_phrase(text, macros)
     return tuple(
-        _signal(name, 1 << index, given, macros, clauses)
-        for index, (name, given) in enumerate(document["signals"].items())
+        _signal(name, 1 << index, given, macros) for index, (name, given) in enumerate(document["signals"].items())
     )
 
 
-def _signal(name: str, bit: int, given: dict[str, Any], macros: dict[str, Node], reader: Clauses | None) -> Signal:
-    clauses = tuple(given.get("clauses", ()))
+def _signal(name: str, bit: int, given: dict[str, Any], macros: dict[str, Node]) -> Signal:
     phrases = tuple(parse_phrase(text, macros) for text in given.get("words", ()))
     raw = given.get("raw", ())
     patterns = [f"(?:{pattern})" for pattern, _ in raw]
@@ -180,13 +168,11 @@ def _signal(name: str, bit: int, given: dict[str, Any], macros: dict[str, Node],
         patterns.append(rf"(?i:\b(?:{'|'.join(map(pattern_of, phrases))})\b)")
     branches = [branch for phrase in phrases for branch in branches_of(phrase)]
     needs = frozenset(required_words(branch) for branch in branches)
-    if reader is not None:
-        needs |= frozenset(map(reader.needs, clauses))
     if frozenset() in needs:
         raise ValueError(f"signal {name}: a phrase requires no word")
     atoms = frozenset(atom for _, atoms in raw for atom in (atoms.split(" ") if isinstance(atoms, str) else atoms))
     expected = sum(min(map(frequency, words)) for words in needs) + frequency(atoms)
-    return Signal(name, bit, "|".join(patterns), phrases, clauses, needs, atoms, given.get("common", False), expected)
+    return Signal(name, bit, "|".join(patterns), phrases, needs, atoms, given.get("common", False), expected)
 
 
 def _rules(

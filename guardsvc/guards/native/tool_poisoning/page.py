@@ -72,7 +72,7 @@ class Page:
             reading = self._reading.within(part, place, needed & (mask | ~gates))
             held = [candidate for candidate in held if candidate[0].is_in(reading)]
             if held:
-                yield Pieces(text, part, self._reading.within(part, place, needed, reading.heard)), held
+                yield Pieces(text, part, self._reading.within(part, place, needed)), held
 
     def _by_text(self, wanted: int) -> list[int]:
         ends = list(accumulate(len(part) + len(BREAK) for part in self._parts))

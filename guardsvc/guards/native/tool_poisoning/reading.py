@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from functools import partial
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import re2
@@ -13,7 +12,6 @@ from guardsvc.guards.native.matcher import encode
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from guardsvc.guards.native.tool_poisoning.clauses import Clauses, Heard
     from guardsvc.guards.native.tool_poisoning.pack import Signal
 
 __all__ = ["Automata", "Reading"]
@@ -29,15 +27,13 @@ class Automata:
     states that cost.
     """
 
-    __slots__ = ("by_bit", "clausal", "clauses", "edged", "searched")
+    __slots__ = ("by_bit", "edged", "searched")
 
-    def __init__(self, signals: Sequence[Signal], clauses: Clauses | None = None) -> None:
+    def __init__(self, signals: Sequence[Signal]) -> None:
         options = re2.Options()
         options.never_capture = True
         self.by_bit = {signal.bit: re2.compile(signal.pattern, options).search for signal in signals if signal.pattern}
-        self.clauses = clauses
-        self.clausal = {signal.bit: clauses.finder(signal.clauses) for signal in signals if clauses and signal.clauses}
-        self.searched = sum(self.by_bit) | sum(self.clausal)
+        self.searched = sum(self.by_bit)
         self.edged = sum(signal.bit for signal in signals if "^" in signal.pattern or "$" in signal.pattern)
 
 
@@ -49,14 +45,11 @@ class Reading:
         text: the text, or its UTF-8.
         found: signals that it has for its place.
         upper: signals that it may have; the others are not looked for.
-        heard: the text as clauses see it, if that is known.
     """
 
-    __slots__ = ("_automata", "_data", "_found", "_heard", "_missing", "_open", "_searched", "_source")
+    __slots__ = ("_automata", "_data", "_found", "_missing", "_open", "_searched", "_source")
 
-    def __init__(
-        self, automata: Automata, text: str | bytes, found: int, upper: int = -1, heard: Heard | None = None
-    ) -> None:
+    def __init__(self, automata: Automata, text: str | bytes, found: int, upper: int = -1) -> None:
         self._source = automata
         self._automata = automata.by_bit
         self._data = encode(text) if isinstance(text, str) else text
@@ -64,7 +57,6 @@ class Reading:
         self._searched = automata.searched
         self._open = automata.searched & upper
         self._missing = ~upper
-        self._heard = heard
 
     def has(self, group: int) -> bool:
         """Whether the text has any signal of a group."""
@@ -74,8 +66,7 @@ class Reading:
         while rest:
             bit = rest & -rest
             self._open ^= bit
-            search = self._automata.get(bit)
-            if (search(self._data) if search is not None else self._clausal(bit)) is not None:
+            if self._automata[bit](self._data) is not None:
                 self._found |= bit
                 return True
             self._missing |= bit
@@ -111,19 +102,12 @@ class Reading:
         rest = wanted & self._searched & ~self._missing
         while rest:
             bit = rest & -rest
-            yield bit, self._automata.get(bit) or partial(self._clausal, bit)
+            yield bit, self._automata[bit]
             rest ^= bit
 
-    def _clausal(self, bit: int, data: bytes = b"", start: int = 0) -> Any:
-        del data
-        if self._heard is None:
-            assert self._source.clauses is not None  # noqa: S101  a signal with clauses has what finds them
-            self._heard = self._source.clauses.read(self._data)
-        return self._source.clausal[bit](self._heard, start)
-
-    def within(self, part: bytes, found: int, signals: int, heard: Heard | None = None) -> Reading:
+    def within(self, part: bytes, found: int, signals: int) -> Reading:
         """A part of the text, which may have some of these signals and no others."""
-        return Reading(self._source, part, found, signals & ~self._missing, heard)
+        return Reading(self._source, part, found, signals & ~self._missing)
 
     def spread(self, ends: Sequence[int]) -> list[int]:
         """The signals of each piece of the text.
@@ -139,11 +123,6 @@ class Reading:
                 masks[piece] |= bit
                 found = search(self._data, ends[piece]) if piece + 1 < len(ends) else None
         return masks
-
-    @property
-    def heard(self) -> Heard | None:
-        """The text as clauses see it, if one was looked for."""
-        return self._heard
 
     @property
     def data(self) -> bytes:
