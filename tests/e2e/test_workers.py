@@ -56,6 +56,13 @@ class Pair:
             return [client.post(self.url, content=DENIED, headers=HEADERS).status_code for _ in range(calls)]
 
 
+def _be_patient(bootstrap: Bootstrap) -> None:
+    """Give a busy machine more than the second after which Envoy refuses, and calls a worker unhealthy."""
+    (manager,) = bootstrap.document["static_resources"]["listeners"][0]["filter_chains"][0]["filters"]
+    manager["typed_config"]["http_filters"][0]["typed_config"]["grpc_service"]["timeout"] = "30s"
+    bootstrap.document["static_resources"]["clusters"][1]["health_checks"][0]["timeout"] = "30s"
+
+
 @pytest.fixture(scope="module")
 def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pair]:
     folder = tmp_path_factory.mktemp("pair")
@@ -73,6 +80,7 @@ def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pair]:
         bootstrap.point(MCP_SERVER, server.port)
         (ready,) = (event for event in guardsvc.events() if event.get("event") == "ready")
         bootstrap.point(GUARDSVC, *(int(address.rpartition(":")[2]) for address in ready["grpc"]))
+        _be_patient(bootstrap)
         envoy = Envoy(bootstrap, folder)
         started.append(envoy)
         envoy.start()
