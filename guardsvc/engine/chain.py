@@ -149,7 +149,10 @@ class _Run:
                     return
             if step.concurrent:
                 in_scope = [bound for bound in step.concurrent if bound.judges(self.current, self.now)]
-                await self._walk_concurrently(in_scope)
+                if len(in_scope) == 1 and in_scope[0].stops:
+                    self._take(await self._ask(in_scope[0]))
+                else:
+                    await self._walk_concurrently(in_scope)
                 if self.end is not None:
                     return
 

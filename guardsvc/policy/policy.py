@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal
 
 from guardsvc.model import Direction, FailureMode, Guard, GuardType, Mode, Phase, RuleAction, Tier
 from guardsvc.policy.identity import Identity
+from guardsvc.policy.unlearned import Unlearned
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -78,6 +79,11 @@ class BoundGuard:
         """Whether it answers in the event loop itself."""
         return self.type.tier is Tier.NATIVE
 
+    @property
+    def stops(self) -> bool:
+        """Whether it ends as soon as it is cancelled, so that its time needs no other watch."""
+        return self.type.tier is not Tier.HTTP
+
     @cached_property
     def immediate(self) -> bool:
         """Whether it answers from the operation alone, at once."""
@@ -111,6 +117,7 @@ class Policy:
         deadline: seconds for a decision where the gateway sets no deadline.
         reserve: seconds of the gateway's deadline kept for the way back.
         exceptions: findings that are set aside.
+        unlearned: is told what its guards could not learn.
     """
 
     settings: PolicySettings
@@ -123,6 +130,7 @@ class Policy:
     reserve: float
     exceptions: tuple[FindingException, ...] = ()
     identity: Identity = field(init=False, compare=False, repr=False)
+    unlearned: Unlearned = field(default_factory=Unlearned, init=False, compare=False, repr=False)
     _chains: dict[Point, tuple[Step, ...]] = field(default_factory=dict, compare=False, repr=False)
 
     def __post_init__(self) -> None:

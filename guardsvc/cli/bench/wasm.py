@@ -40,8 +40,8 @@ __all__ = ["run_wasm"]
 CALLS = 300
 """Calls of each kind in a round."""
 TOOLS = 50
-KIND = EngineKind(fuel=False, stack=512 * 1024)
 LIMITS = LimitSettings(memory_mib=64, module_mib=512)
+KIND = EngineKind.of(LIMITS)
 DESCRIPTION = "A perfectly ordinary description of a tool that does a thing. " * 3
 SCHEMA = {"type": "object", "properties": {"a": {"type": "string"}}, "required": ["a"]}
 

@@ -24,6 +24,8 @@ __all__ = ["Runtime", "runtime"]
 
 KEPT = 1000
 """Guards whose quarantine and memory outlive a reload."""
+BESIDE = 1
+"""Threads for calls that are only compared."""
 
 
 class Runtime:
@@ -36,7 +38,7 @@ class Runtime:
 
     def __init__(self) -> None:
         settled = options()
-        self.engines = Engines()
+        self.engines = Engines(settled.threads + BESIDE)
         self.kept = Kept(cache_folder())
         self.modules = Modules(self.engines, CompiledCache(cache_folder()))
         self.pool = Pool(
@@ -44,7 +46,7 @@ class Runtime:
             queue=settled.queue,
             nice=settled.nice,
         )
-        self.beside = Pool(threads=1, queue=max(1, settled.queue // 8), nice=min(19, settled.nice + 5))
+        self.beside = Pool(threads=BESIDE, queue=max(1, settled.queue // 8), nice=min(19, settled.nice + 5))
         self._quarantines: OrderedDict[tuple[str, str, QuarantineSettings], Quarantine] = OrderedDict()
         self._memories: OrderedDict[tuple[str, KvSettings], Memory] = OrderedDict()
         self._lock = threading.Lock()

@@ -8,8 +8,12 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import wasmtime
 
+from guardsvc.guards.wasm.loading.slots import fits, reserve
+
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from guardsvc.guards.wasm.settings import LimitSettings
 
 __all__ = ["Clock", "EngineKind", "Engines"]
 
@@ -20,6 +24,8 @@ PERIOD = 0.05
 """Seconds after which the epochs are advanced at the latest while calls run."""
 IDLE = 1.0
 """Seconds without a call after which the clock's thread waits for the next."""
+TRIALS = 4
+"""Calls at once beside those of threads: of guards that are only being loaded."""
 
 
 class EngineKind(NamedTuple):
@@ -28,13 +34,24 @@ class EngineKind(NamedTuple):
     Attributes:
         fuel: whether instructions are counted.
         stack: bytes of the guest's stack.
+        slots: whether instances take slots in turn, where the process may have as many addresses.
     """
 
     fuel: bool
     stack: int
+    slots: bool = False
 
-    def make(self) -> wasmtime.Engine:
-        """An engine of this kind. What no guard needs is off: threads, 64-bit memories, garbage collection."""
+    @classmethod
+    def of(cls, limits: LimitSettings) -> EngineKind:
+        """The kind for what calls may use up."""
+        return cls(fuel=limits.fuel is not None, stack=limits.stack_kib * KIB, slots=fits(limits))
+
+    def make(self, calls: int) -> wasmtime.Engine:
+        """An engine of this kind. What no guard needs is off: threads, 64-bit memories, garbage collection.
+
+        Args:
+            calls: how many there are at once, at most.
+        """
         config = wasmtime.Config()
         config.epoch_interruption = True
         config.consume_fuel = self.fuel
@@ -47,13 +64,20 @@ class EngineKind(NamedTuple):
         config.wasm_gc = False
         config.wasm_relaxed_simd_deterministic = True
         config.cranelift_nan_canonicalization = True
+        if self.slots:
+            reserve(config, calls)
         return wasmtime.Engine(config)
 
 
 class Engines:
-    """The engines of a process. They last as long as it does."""
+    """The engines of a process. They last as long as it does.
 
-    def __init__(self) -> None:
+    Args:
+        threads: how many call guests.
+    """
+
+    def __init__(self, threads: int = 1) -> None:
+        self._calls = threads + TRIALS
         self._engines: dict[EngineKind, wasmtime.Engine] = {}
         self._lock = threading.Lock()
         self.clock = Clock(self._advance)
@@ -62,7 +86,7 @@ class Engines:
         """The engine of a kind."""
         with self._lock:
             if kind not in self._engines:
-                self._engines = {**self._engines, kind: kind.make()}
+                self._engines = {**self._engines, kind: kind.make(self._calls)}
             return self._engines[kind]
 
     def _advance(self) -> None:

@@ -64,7 +64,7 @@ def load(settings: WasmSettings, context: GuardContext, runtime: Runtime) -> Loa
     except SourceError as error:
         raise SettingsError(("module",), str(error)) from None
     _check_size(len(artifact.content), settings, str(source.place))
-    kind = EngineKind(fuel=settings.limits.fuel is not None, stack=settings.limits.stack_kib * KIB)
+    kind = EngineKind.of(settings.limits)
     try:
         module = runtime.modules.load(artifact.content, artifact.digest, kind)
     except ModuleError as error:

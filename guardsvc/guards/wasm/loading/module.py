@@ -157,6 +157,8 @@ class Modules:
         except ShapeError as error:
             raise ModuleError(str(error)) from None
         except WasmtimeError as error:
+            if kind.slots:
+                return self._make(content, digest, kind._replace(slots=False))  # it may be too large for a slot
             lines = [line.strip() for line in str(error).splitlines() if line.strip()]
             raise ModuleError(f"it is no component that can be used: {': '.join(lines)[:300]}") from None
 
