@@ -73,6 +73,7 @@ _OF_SIZE = {
     "too_long": "at most {max_length}",
 }
 _EXPECTED = _OF_KIND | _IN_RANGE | _OF_FORM | _OF_SIZE
+_IN_YAML = {"True": "true", "False": "false", "None": "null"}
 _ONE_OF = frozenset({"literal_error", "enum"})
 _MEMBER = re.compile(r"<[\w.]+: ('[^']*'|[^>]*)>")
 _LEGAL = re.compile(r"'([^']*)'|(?<![^\s,])(?!or\b)([^\s,']+)")
@@ -129,13 +130,18 @@ def _expected(error: ErrorDetails) -> str:
     if error["type"] in _ONE_OF:
         return f"one of {listed(_legal(error))}"
     if pattern := _EXPECTED.get(error["type"]):
-        return pattern.format_map(error.get("ctx", {}))
+        return pattern.format_map({name: _plain(value) for name, value in error.get("ctx", {}).items()})
     return error["msg"].removeprefix("Input should be ")
 
 
 def _legal(error: ErrorDetails) -> list[str]:
     expected = _MEMBER.sub(r"\1", error["ctx"]["expected"])
-    return [quoted or bare for quoted, bare in _LEGAL.findall(expected)]
+    return [quoted or _IN_YAML.get(bare, bare) for quoted, bare in _LEGAL.findall(expected)]
+
+
+def _plain(bound: Any) -> Any:
+    """A bound as people write it: 1, not 1.0."""
+    return int(bound) if isinstance(bound, float) and bound.is_integer() else bound
 
 
 def _no_branch(errors: list[ErrorDetails], hidden: bool) -> str:

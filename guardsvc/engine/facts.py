@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Mapping
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
@@ -25,8 +24,6 @@ if TYPE_CHECKING:
     from guardsvc.policy import BoundGuard, Policy
 
 __all__ = ["NO_FACTS", "FactDesk", "FactSource", "FactSources"]
-
-log = logging.getLogger(__name__)
 
 LEAST = 0.02
 """Seconds that a source has at least to remember something, whatever is left of the decision's time."""
@@ -104,7 +101,7 @@ class FactDesk:
             async with asyncio.timeout(seconds):
                 await self.facts(bound, operation, seconds)
         except Exception as error:
-            log.warning("guard %s could not learn: %s: %s", bound.id, type(error).__name__, error)
+            self._policy.unlearned(bound.id, error)
 
     async def conclude(self, decision: Decision, deadline: float) -> None:
         """Tell the sources what guards want remembered of a decision. What cannot be remembered changes nothing of it.
@@ -129,7 +126,7 @@ class FactDesk:
                         async with asyncio.timeout(seconds):
                             await source.fetch(asked)
             except Exception as error:
-                log.warning("guard %s could not learn: %s: %s", id_, type(error).__name__, error)
+                self._policy.unlearned(id_, error)
 
     async def _fetch(self, bound: BoundGuard, operation: Operation, seconds: float) -> Facts:
         needs = self._needs(bound, operation)

@@ -141,6 +141,12 @@ class Metrics:
         self.tls_stale = self._gauge(
             "tls_stale", "1 while a listener's files cannot be used and it goes on with those of before.", "listener"
         )
+        self.tls_expires = self._gauge(
+            "tls_certificate_expires_timestamp_seconds",
+            "When the certificate that a listener uses expires, seconds since the epoch.",
+            "listener",
+            mode="livemin",
+        )
         self.policy_reloads = self._counter(
             "policy_reloads_total", "Reloads by result: loaded, unchanged or failed.", "result", whole=True
         )

@@ -13,6 +13,7 @@ from guardsvc.gateways.entrance import Intake
 from guardsvc.gateways.judging import HERE
 from guardsvc.gateways.unread import Unread
 from guardsvc.observe import Shedding
+from guardsvc.server.heap import keep_freed
 from guardsvc.server.judges import Elsewhere, Judges
 from guardsvc.server.judges.messages import Begin
 from guardsvc.server.memory import judge_memory, worker_memory
@@ -25,11 +26,15 @@ if TYPE_CHECKING:
 __all__ = ["Load"]
 
 LOOK_EVERY = 0.02
-"""Seconds between two looks at the memory."""
+"""Seconds between two looks at the memory, at least."""
+REST = 0.2
+"""The same at most: after so long the metrics show what is held."""
+FILLS = 4 << 30
+"""Bytes a second that messages cannot come in faster than, from all connections together."""
 SPARE = 0.1
 """Part of the worker's memory that is kept free while messages come in."""
-TRIM_EVERY = 250
-"""Looks between two returns of free memory to the system."""
+TRIM_EVERY = 5.0
+"""Seconds between two returns of free memory to the system."""
 PAGE = os.sysconf("SC_PAGE_SIZE")
 
 
@@ -80,6 +85,7 @@ class Load:
 
     def start(self) -> None:
         """Start the processes for large bodies, and look at the memory from now on."""
+        keep_freed()
         if self._judges is not None:
             self._judges.start()
         self._watching = asyncio.create_task(self._watch())
@@ -92,29 +98,41 @@ class Load:
             await self._judges.stop()
 
     async def _watch(self) -> None:
-        looks = 0
-        was_busy = False
+        loop = asyncio.get_running_loop()
+        trimmed, was_busy, pause = loop.time(), False, REST
         while True:
-            await asyncio.sleep(LOOK_EVERY)
+            await asyncio.sleep(pause)
             held = self.intake.admission.held
             self._metrics.held_bytes.set(held)
             self._metrics.streams.set(self.intake.admission.streams)
             self._shedding.say_rest()
             if self.intake.unread is not None:
-                self._look(self.intake.unread)
-            looks += 1
+                pause = pause_for(self._look(self.intake.unread))
             was_busy = was_busy or held > 0
-            if looks % TRIM_EVERY == 0 and was_busy:
-                was_busy = False
-                _trim()
+            if loop.time() - trimmed >= TRIM_EVERY:
+                if was_busy:
+                    _trim()
+                trimmed, was_busy = loop.time(), False
 
-    def _look(self, unread: Unread) -> None:
-        if resident() <= self._most:
+    def _look(self, unread: Unread) -> int:
+        """Let messages in or not; bytes that are left for them."""
+        left = self._most - resident()
+        if left >= 0:
             unread.full = False
-            return
+            return left
         _trim()
-        if resident() > self._most:
+        left = self._most - resident()
+        if left < 0:
             unread.give_up()
+        return left
+
+
+def pause_for(left: int) -> float:
+    """Seconds until the next look: before so many bytes of memory can have come in.
+
+    Looking costs an idle service more than all else that it does.
+    """
+    return min(max(left / FILLS, LOOK_EVERY), REST)
 
 
 def resident() -> int:

@@ -28,6 +28,8 @@ log = structlog.get_logger(__name__)
 
 POLL_MS = 2_000
 """How often to look even when the file system reports nothing; network file systems do not."""
+STEP_MS = 100
+"""How often the thread that listens to the file system wakes up; what happens within one step is one occasion."""
 SETTLING = 0.1
 """Seconds in which the content must not change: a file in the middle of being written may be valid and say less."""
 FILES_S = 0.5
@@ -99,7 +101,7 @@ async def _occasions(folder: Path, stop: Event) -> AsyncIterator[None]:
     """
     try:
         async for _ in awatch(
-            folder, stop_event=stop, recursive=False, rust_timeout=POLL_MS, yield_on_timeout=True, step=20
+            folder, stop_event=stop, recursive=False, rust_timeout=POLL_MS, yield_on_timeout=True, step=STEP_MS
         ):
             yield
     except (OSError, RuntimeError) as error:

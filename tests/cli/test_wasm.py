@@ -174,12 +174,26 @@ def test_suites_against_one_component(tmp_path: Path, guardsvc: Command) -> None
 
 
 def test_bench(guardsvc: Command) -> None:
-    ended = guardsvc("wasm", "bench", GUARD, "-s", '{"in_arguments": "x"}', "--rounds", 1, "-o", "json")
+    ended = guardsvc("wasm", "bench", GUARD, "-s", '{"in_arguments": "notes"}', "--rounds", 1, "-o", "json")
 
-    assert ended.code == 0, ended.err
+    assert (ended.code, ended.err) == (0, "")
     parts = {"instantiate", "lower", "call", "lift", "fresh_instance", "decision"}
     assert all(parts <= set(of) for of in ended.object["calls"].values())
     assert ended.object["module"] == str(GUARD)
+
+
+def test_a_trial_pushes_out_nothing_that_a_service_goes_back_to(tmp_path: Path, guardsvc: Command) -> None:
+    (tmp_path / "calls.yaml").write_text(SUITE)
+    settings = ("--settings", '{"in_arguments": "/etc/passwd"}')
+    runtime.cache_clear()
+    try:
+        assert guardsvc("wasm", "test", GUARD, tmp_path / "calls.yaml", *settings).code == 0
+        assert guardsvc("bench", "--wasm", GUARD, "--wasm-config", settings[1], "--rounds", 1).code == 0
+    finally:
+        runtime.cache_clear()
+
+    kept = {path.suffix for path in (tmp_path / "cache").rglob("*") if path.is_file()}
+    assert kept == {".cwasm", ""}
 
 
 def test_the_contract_in_the_templates_is_the_contract() -> None:

@@ -24,6 +24,7 @@ from guardsvc.model import (
 )
 from guardsvc.policy.scope import Scope
 from guardsvc.policy.settings import MatchSettings
+from guardsvc.policy.unlearned import SAY_EVERY, Unlearned
 from tests.engine.scripted import CALL, DENY, Scripted, decided, guard, policy
 
 if TYPE_CHECKING:
@@ -107,6 +108,32 @@ async def test_what_cannot_be_learned_changes_no_decision_and_is_logged(
         decision = await decided(policy(learner(lesson)[0]), sources={"store": Store()})
     assert decision.verdict == "allow"
     assert "guard learner could not learn" in caplog.text
+
+
+async def test_what_fails_again_and_again_is_logged_once(caplog: pytest.LogCaptureFixture) -> None:
+    chain = policy(learner(KeyError("x"))[0])
+    with caplog.at_level(logging.WARNING):
+        for _ in range(10):
+            await decided(chain, sources={"store": Store()})
+    assert len(caplog.records) == 1
+
+
+def test_later_the_log_says_how_often_it_failed_meanwhile(caplog: pytest.LogCaptureFixture) -> None:
+    now = [0.0]
+    unlearned = Unlearned(lambda: now[0])
+    with caplog.at_level(logging.WARNING):
+        for second in (0.0, 1.0, 59.0, SAY_EVERY, SAY_EVERY + 1, 3 * SAY_EVERY, 4 * SAY_EVERY):
+            now[0] = second
+            unlearned("names", ValueError("full"))
+        unlearned("pins", ValueError("full"))
+    more = " (%d more times since this was said last)"
+    assert caplog.messages == [
+        "guard names could not learn: ValueError: full",
+        f"guard names could not learn{more % 2}: ValueError: full",
+        f"guard names could not learn{more % 1}: ValueError: full",
+        "guard names could not learn: ValueError: full",
+        "guard pins could not learn: ValueError: full",
+    ]
 
 
 LIST = msgspec.structs.replace(CALL, direction=Direction.RESPONSE, phase=Phase.TOOLS_LIST, kind=Kind.RESULT)

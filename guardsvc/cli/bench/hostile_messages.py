@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-from importlib.resources import files
 from itertools import count
 from typing import TYPE_CHECKING, Any
 
 import msgspec
-import yaml
 
+from guardsvc.config.shipped import read_shipped
 from guardsvc.mcp.mirror import conforming_post
 
 if TYPE_CHECKING:
@@ -84,7 +83,7 @@ class Kind(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 def hostile_kinds() -> tuple[Kind, ...]:
     """All kinds, in the order of the file."""
-    rows = yaml.safe_load((files("guardsvc.cli.bench") / "hostile.yaml").read_text())
+    rows = read_shipped("guardsvc.cli.bench", "hostile.yaml")
     return tuple(msgspec.convert(row, Kind) for row in rows)
 
 

@@ -34,7 +34,7 @@ def inspect(
     insecure: Insecure = False,
     output: OutputOption = "human",
 ) -> None:
-    """Show what a component judges, imports and needs, its settings, its digest, and who signed it."""
+    """Show what a component is. That is what it judges, imports and needs, its settings, its digest, who signed it."""
     from guardsvc.cli.wasm.inspect import run_inspect
     from guardsvc.cli.wasm.options import Asked
 
@@ -50,7 +50,7 @@ def verify(
     insecure: Insecure = False,
     output: OutputOption = "human",
 ) -> None:
-    """Tell whether a component may run: by its digest, or by a signature of a key that may. Exit code 1 if not."""
+    """Tell whether a component may run. It may by its digest, or by a signature of a key. Exit code 1 if not."""
     from guardsvc.cli.wasm.options import Asked
     from guardsvc.cli.wasm.verify import run_verify
 
@@ -68,7 +68,10 @@ def suites(
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Name the cases that pass too.")] = False,
     output: OutputOption = "human",
 ) -> None:
-    """Run suites of policy tests against a policy that has this component alone. Exit codes as of guardsvc test."""
+    """Run suites of policy tests. The policy has this component alone. Exit codes as of guardsvc test.
+
+    What was compiled is kept for the next time, in service.wasm.cache.
+    """
     from guardsvc.cli.wasm.options import Asked, object_of
     from guardsvc.cli.wasm.tried import run_suites
 
@@ -86,7 +89,7 @@ def bench(
     insecure: Insecure = False,
     output: OutputOption = "human",
 ) -> None:
-    """Measure what a component costs: compile, load, instantiate, lower, call and lift, each apart."""
+    """Measure what a component costs. Compile, load, instantiate, lower, call and lift are told apart."""
     from guardsvc.cli.wasm.options import Asked, object_of
     from guardsvc.cli.wasm.tried import run_bench
 
@@ -105,7 +108,7 @@ def push(
     insecure: Insecure = False,
     output: OutputOption = "human",
 ) -> None:
-    """Put a component that can be a guard into an OCI layout or a registry."""
+    """Put a component into an OCI layout or a registry. It must be one that can be a guard."""
     from guardsvc.cli.wasm.options import Asked
     from guardsvc.cli.wasm.ship import run_push
 
@@ -141,7 +144,7 @@ def rollback(
     config: Annotated[str, typer.Option("--config", "-c", envvar="GUARDSVC_CONFIG", help="Configuration file.")],
     undo: Annotated[bool, typer.Option("--undo", help="Run again what is at the module's place.")] = False,
 ) -> None:
-    """Have a guard run the component before the present one, until another is put in its place."""
+    """Go back to the component before. The guard runs it until another is put in the place of the present one."""
     from guardsvc.cli.wasm.rollback import run_rollback
 
     run_rollback(guard, config, undo=undo)

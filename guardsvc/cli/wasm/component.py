@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 
 __all__ = ["compiled", "enough_limits", "least_limits", "raised", "schema_of"]
 
-KIB = 1024
 MIB = 1_048_576
 PATIENCE = 2.0
 """Seconds that it may take to say what its settings are."""
@@ -43,9 +42,8 @@ ROOM: dict[str, Sequence[float]] = {
 
 def compiled(artifact: Artifact) -> Module:
     """The module of a component; ends the process where it can be no guard."""
-    kind = EngineKind(fuel=False, stack=LimitSettings().stack_kib * KIB)
     try:
-        return runtime().modules.load(artifact.content, artifact.digest, kind)
+        return runtime().modules.load(artifact.content, artifact.digest, EngineKind.of(LimitSettings()))
     except ModuleError as error:
         end(str(error), ExitCode.REFUSED)
 

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import json
-import tempfile
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from guardsvc.cli.wasm.component import compiled, enough_limits, least_limits
+from guardsvc.cli.wasm.trial import quiet, trial
 from guardsvc.guards.wasm.settings import LimitSettings
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     from guardsvc.cli.wasm.options import Asked
     from guardsvc.guards.wasm.loading.sources import Artifact
@@ -33,9 +33,9 @@ def run_suites(
     """Run suites, see ``guardsvc test``."""
     from guardsvc.cli.test import SuiteOptions, run_test
 
-    with tempfile.TemporaryDirectory(prefix="guardsvc-wasm-") as folder:
-        config = Path(folder) / "guardsvc.yaml"
-        config.write_text(json.dumps(_policy(asked.read(), settings, grants, Path(folder))), encoding="utf-8")
+    with trial() as folder:
+        config = folder / "guardsvc.yaml"
+        config.write_text(json.dumps(_policy(asked.read(), settings, grants, folder)), encoding="utf-8")
         options = SuiteOptions(
             places=tuple(places), config=str(config), cases=(), guards=(), junit=None, verbose=verbose
         )
@@ -48,8 +48,8 @@ def run_bench(asked: Asked, settings: dict[str, Any], *, rounds: int, as_json: b
 
     artifact = asked.read()
     compiled(artifact)
-    with tempfile.TemporaryDirectory(prefix="guardsvc-wasm-") as folder:
-        path = _written(artifact, Path(folder))
+    with trial() as folder, quiet():
+        path = _written(artifact, folder)
         run_wasm(str(path), settings, rounds=rounds, as_json=as_json, named=asked.text)
 
 

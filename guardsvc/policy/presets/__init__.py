@@ -6,7 +6,7 @@ from functools import cache
 from importlib.resources import files
 from typing import Any, Literal, get_args
 
-import yaml
+from guardsvc.config.shipped import read_shipped
 
 __all__ = ["PRESETS", "PresetName", "over_preset", "preset_text"]
 
@@ -44,7 +44,7 @@ def over_preset(policy: Any) -> Any:
 
 @cache
 def _preset(name: PresetName) -> dict[str, Any]:
-    policy: dict[str, Any] = yaml.safe_load(preset_text(name))
+    policy: dict[str, Any] = read_shipped(__name__, f"{name}.yaml")
     return policy
 
 

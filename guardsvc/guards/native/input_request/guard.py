@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-import msgspec
-
 from guardsvc.guards.native.excerpt import excerpt
+from guardsvc.guards.native.input_request.forms import is_for_secret, takes_text
 from guardsvc.guards.native.input_request.questions import (
     ASKING,
     Question,
@@ -20,13 +18,9 @@ from guardsvc.guards.native.input_request.questions import (
 )
 from guardsvc.guards.native.input_request.rules import RULES, TOO_LARGE, finding
 from guardsvc.guards.native.input_request.settings import InputRequestSettings
+from guardsvc.guards.native.input_request.states import RESULTS, need_of
 from guardsvc.guards.native.input_request.urls import host_of, url_rules, urls_in
-from guardsvc.guards.native.input_request.words import (
-    asks_for_secret,
-    is_for_other_thing,
-    is_secret_field,
-    names_secret,
-)
+from guardsvc.guards.native.input_request.words import asks_for_secret, names_secret
 from guardsvc.guards.native.rug_pull.weighing import signs_of
 from guardsvc.guards.native.secrets import Secrets, SecretsSettings
 from guardsvc.guards.native.storage import store_of
@@ -40,17 +34,16 @@ from guardsvc.model import (
     Globs,
     GuardContext,
     GuardType,
-    Kind,
     Operation,
     Phase,
     Severity,
     Verdict,
     reason_for,
 )
-from guardsvc.state.request_states import REQUEST_STATES, Holding, StateNeed
+from guardsvc.state.request_states import REQUEST_STATES, Holding
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterator, Mapping
 
 __all__ = ["INPUT_REQUEST", "InputRequest"]
 
@@ -65,9 +58,6 @@ _MAX_ROOTS = 64
 """Roots of one answer that are reported."""
 _WHOLE_DISK = frozenset({"file:", "file:///etc", "file:///root", "file:///home", "file:///users"})
 """Roots without the slashes at their end."""
-_RESULTS = frozenset({Phase.TOOL_RESULT, Phase.PROMPT_RESULT, Phase.RESOURCE_RESULT})
-
-_encode = msgspec.json.Encoder().encode
 
 
 class InputRequest:
@@ -89,17 +79,8 @@ class InputRequest:
 
     def needs(self, operation: Operation) -> Mapping[str, Any]:
         """To whom a state was given, where one comes back or is given."""
-        state = _state(operation)
-        if state is None:
-            return {}
-        need = StateNeed(
-            store=self._store,
-            state=_digest(state),
-            holder=_holder(operation),
-            given=operation.direction is Direction.RESPONSE,
-            ttl=self._settings.state_ttl_s,
-        )
-        return {REQUEST_STATES: need}
+        need = need_of(operation, self._store, self._settings.state_ttl_s)
+        return {} if need is None else {REQUEST_STATES: need}
 
     def evaluate(self, operation: Operation, facts: Facts) -> Verdict:
         """Judge what is asked, or what is answered."""
@@ -151,10 +132,10 @@ class InputRequest:
         fields = fields_of(params)
         asked = message if type(message) is str and len(message) <= _MAX_SUBJECT else ""
         for name, field in fields.items():
-            if not _takes_text(field):
+            if not takes_text(field):
                 continue
             free = True
-            if _is_for_secret(name, field, asked, fields):
+            if is_for_secret(name, field, asked, fields):
                 at = f"{where}/requestedSchema/properties/{token(name)}"
                 yield finding("asks_for_secret", at, excerpt(name))
         if type(message) is str:
@@ -199,28 +180,6 @@ class InputRequest:
             yield finding("broad_root", where)
 
 
-def _takes_text(field: Any) -> bool:
-    """Whether a user can write what they like: no number, no choice, no yes or no."""
-    if type(field) is not dict:
-        return False
-    if field.get("type") not in (None, "string", "integer", "number"):
-        return False
-    return not any(member in field for member in ("enum", "oneOf", "anyOf", "const"))
-
-
-def _is_for_secret(name: str, field: dict[str, Any], asked: str, beside: Iterable[str]) -> bool:
-    title, description = field.get("title"), field.get("description")
-    if field.get("format") == "password" or field.get("writeOnly") is True:
-        return True
-    texts = "\n".join(text for text in (title, description, asked) if type(text) is str)
-    if is_for_other_thing(name, texts, beside, is_number=field.get("type") in ("integer", "number")):
-        return False
-    if is_secret_field(name) or (type(title) is str and is_secret_field(title)):
-        return True
-    said = [text for text in (title, description) if type(text) is str]
-    return any(asks_for_secret(text) or names_secret(text) for text in said)
-
-
 def _of_text(where: str, text: str) -> Iterator[Finding]:
     """What ``tool_poisoning`` finds in a text that a model or a user is to read."""
     signs = signs_of(text)
@@ -251,35 +210,11 @@ def _is_broad(uri: str) -> bool:
     return root in _WHOLE_DISK or (len(drive) == 2 and drive[0].isalpha() and drive[1] in ":|")  # noqa: PLR2004
 
 
-def _state(operation: Operation) -> Any:
-    """The state that is given or comes back, None where there is none."""
-    payload = operation.payload
-    if type(payload) is not dict or operation.kind is not Kind.RESULT:
-        return None
-    answering = operation.phase is Phase.INPUT_RESPONSE
-    given = operation.direction is Direction.RESPONSE and (
-        operation.phase is Phase.INPUT_REQUEST or operation.phase in _RESULTS
-    )
-    return payload.get("requestState") if answering or given else None
-
-
-def _holder(operation: Operation) -> str:
-    """Who a state is for: the caller, at this server, for this request and no other."""
-    caller, subject = operation.caller, operation.subject
-    if subject is not None and len(subject) > _MAX_SUBJECT:
-        subject = f"sha256:{hashlib.sha256(subject.encode('utf-8', 'replace')).hexdigest()}"
-    return _digest((caller.tenant, caller.principal, caller.verified, operation.server, operation.method, subject))
-
-
-def _digest(value: Any) -> str:
-    return hashlib.blake2b(_encode(value), digest_size=16).hexdigest()
-
-
 INPUT_REQUEST = GuardType(
     name="input_request",
     settings=InputRequestSettings,
     build=InputRequest,
-    runs_on=frozenset({Phase.INPUT_REQUEST, Phase.INPUT_RESPONSE, *_RESULTS}),
+    runs_on=frozenset({Phase.INPUT_REQUEST, Phase.INPUT_RESPONSE, *RESULTS}),
     facts=(REQUEST_STATES,),
     code=CODE,
     rules=lambda _: frozenset(RULES),

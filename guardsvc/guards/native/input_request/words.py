@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import re
 from itertools import islice
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import re2
-import yaml
 
+from guardsvc.config.shipped import read_shipped
 from guardsvc.guards.native.matcher import encode
 
 if TYPE_CHECKING:
@@ -17,7 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = ["asks_for_secret", "is_for_other_thing", "is_secret_field", "names_secret"]
 
-_KNOWN: dict[str, Any] = yaml.safe_load(Path(__file__).with_name("words.yaml").read_text("utf-8"))
+_KNOWN: dict[str, Any] = read_shipped(__package__, "words.yaml")
 _ENGLISH = "|".join(_KNOWN["english"])
 _OTHERS = "|".join(word for words in _KNOWN["others"].values() for word in words)
 _YOURS = "|".join(_KNOWN["yours"])

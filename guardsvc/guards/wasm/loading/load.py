@@ -30,7 +30,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Loaded", "load"]
 
-KIB = 1024
 MIB = 1_048_576
 SETTLES_WITHIN = 2.0
 """Seconds that a component may take to judge its settings."""
