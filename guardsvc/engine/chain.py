@@ -1,7 +1,8 @@
 """Chain: runs the guards of a policy in order over one operation and concludes the decision.
 
 Lower priority first. Within a priority, native guards run in configuration order, then the others
-concurrently. The first denial ends the chain; modifications compose, later guards see them.
+concurrently. The first denial ends the chain; modifications compose, later guards see them, and native guards that
+judge from the operation alone are asked again about what others made of it.
 """
 
 from __future__ import annotations
@@ -118,7 +119,20 @@ def new_decision_id() -> str:
 class _Run:
     """The walk of one operation through the chain."""
 
-    __slots__ = ("current", "deadline", "desk", "end", "judged", "now", "operation", "outcomes", "policy", "sources")
+    __slots__ = (
+        "current",
+        "deadline",
+        "desk",
+        "end",
+        "immediate",
+        "judged",
+        "limits",
+        "now",
+        "operation",
+        "outcomes",
+        "policy",
+        "sources",
+    )
 
     def __init__(self, policy: Policy, operation: Operation, deadline: float, sources: FactSources) -> None:
         self.policy = policy
@@ -126,35 +140,21 @@ class _Run:
         self.current = operation
         self.deadline = deadline
         self.sources = sources
+        self.limits = policy.rules.limits_of(operation.direction)
         self.desk = FactDesk(sources, policy)
+        self.immediate: list[BoundGuard] = []
         self.now = time.time()
         self.outcomes: list[GuardOutcome] = []
         self.judged = False
         self.end: GuardOutcome | None = None
 
     async def walk(self) -> None:
-        limits = self.policy.rules.limits_of(self.operation.direction)
         for step in self.policy.chain(self.operation.direction, self.operation.phase):
-            for bound in step.inline:
-                if not bound.judges(self.current, self.now):
-                    continue
-                facts = (
-                    NO_FACTS if bound.immediate else self.desk.at_hand(bound, self.current) if bound.inline else None
-                )
-                if facts is not None:
-                    self._take(evaluate_inline(bound, self.current, self.deadline, limits, facts))
-                else:
-                    self._take(await self._ask(bound))
-                if self.end is not None:
-                    return
-            if step.concurrent:
-                in_scope = [bound for bound in step.concurrent if bound.judges(self.current, self.now)]
-                if len(in_scope) == 1 and in_scope[0].stops:
-                    self._take(await self._ask(in_scope[0]))
-                else:
-                    await self._walk_concurrently(in_scope)
-                if self.end is not None:
-                    return
+            await self._walk_inline(step.inline)
+            if self.end is None and step.concurrent:
+                await self._walk_others([bound for bound in step.concurrent if bound.judges(self.current, self.now)])
+            if self.end is not None:
+                return
 
     async def recheck(self) -> None:
         """Refuse what guards made of the payload where that has not its form any more."""
@@ -173,9 +173,41 @@ class _Run:
                 if learns and bound.judges(self.operation, self.now):
                     await self.desk.inform(bound, self.operation, self.deadline)
 
+    async def _walk_inline(self, guards: Sequence[BoundGuard]) -> None:
+        for bound in guards:
+            if not bound.judges(self.current, self.now):
+                continue
+            if bound.immediate:
+                self.immediate.append(bound)
+            facts = NO_FACTS if bound.immediate else self.desk.at_hand(bound, self.current) if bound.inline else None
+            if facts is not None:
+                self._take(evaluate_inline(bound, self.current, self.deadline, self.limits, facts))
+            else:
+                self._take(await self._ask(bound))
+            if self.end is not None:
+                return
+
+    async def _walk_others(self, guards: Sequence[BoundGuard]) -> None:
+        before = self.current
+        if len(guards) == 1 and guards[0].stops:
+            self._take(await self._ask(guards[0]))
+        else:
+            await self._walk_concurrently(guards)
+        if self.current is not before:
+            self._ask_again()
+
+    def _ask_again(self) -> None:
+        """Ask native guards about a payload that others, which are trusted less, have changed since."""
+        for bound in self.immediate:
+            if self.end is not None:
+                return
+            if bound.mode is Mode.ENFORCE:
+                evaluation = evaluate_inline(bound, self.current, self.deadline, self.limits)
+                if evaluation.outcome.verdict != "allow":
+                    self._take(evaluation)
+
     async def _ask(self, bound: BoundGuard) -> Evaluation:
-        limits = self.policy.rules.limits_of(self.operation.direction)
-        return await evaluate_async(bound, self.current, self.deadline, limits, self.desk)
+        return await evaluate_async(bound, self.current, self.deadline, self.limits, self.desk)
 
     async def _walk_concurrently(self, guards: Sequence[BoundGuard]) -> None:
         tasks = {bound.id: asyncio.create_task(self._ask(bound)) for bound in guards}

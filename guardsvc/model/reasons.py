@@ -43,6 +43,11 @@ class Reason(msgspec.Struct, frozen=True):
     status_without_id: int = 400
     stateless_status: int | None = None
 
+    @property
+    def reserved(self) -> bool:
+        """Whether it tells of the service or the connection, so that no component of a third party may give it."""
+        return self.status is not None or self.jsonrpc == _INTERNAL
+
 
 _ROWS = (
     # Interpretation integrity: two parsers could read the message differently.

@@ -45,8 +45,9 @@ async def test_modifications_compose_in_order(first: Any, second: Any) -> None:
     last = guard("last", priority=30)
     chain = policy(first("a", append("1"), priority=10), second("b", append("2"), priority=20), last)
     decision = await decided(chain)
-    assert (decision.verdict, path_of(decision.payload)) == ("modify", "/a12")
-    assert [path_of(operation.payload) for operation in asked(last)] == ["/a12"]
+    changed = "/a121" if (first, second) == (guard, hook) else "/a12"
+    assert (decision.verdict, path_of(decision.payload)) == ("modify", changed)
+    assert [path_of(operation.payload) for operation in asked(last)] == [changed]
     assert decision.operation is CALL
     assert path_of(CALL.payload) == "/a"
 
@@ -61,6 +62,27 @@ async def test_a_hook_beside_one_that_modifies_is_asked_again_about_what_goes_on
         ["/a", "/a12"],
     ]
     assert [outcome.guard for outcome in decision.outcomes] == ["a", "b", "c"]
+
+
+async def test_native_guards_are_asked_again_about_what_a_hook_made() -> None:
+    refuses = guard("native", lambda operation: DENY if path_of(operation.payload) == "/a1" else ALLOW, priority=1)
+    watches = guard("shadow", mode=Mode.SHADOW, priority=1)
+    later = guard("later", priority=300)
+
+    decision = await decided(policy(refuses, watches, hook("a", append("1"), priority=200), later))
+
+    assert (decision.verdict, decision.code, decision.guard) == ("deny", "access_denied", "native")
+    assert [(outcome.guard, outcome.verdict) for outcome in decision.outcomes if outcome.guard == "native"] == [
+        ("native", "allow"),
+        ("native", "deny"),
+    ]
+    assert [len(asked(bound)) for bound in (refuses, watches, later)] == [2, 1, 0]
+
+
+async def test_native_guards_are_not_asked_again_about_what_one_of_them_made_or_nobody_did() -> None:
+    first, unchanged = guard("first", priority=1), hook("b", priority=3)
+    decision = await decided(policy(first, guard("a", append("1"), priority=2), unchanged))
+    assert (decision.verdict, len(asked(first))) == ("modify", 1)
 
 
 async def test_a_hook_may_deny_when_it_is_asked_again_and_nobody_is_asked_after_that() -> None:

@@ -90,10 +90,12 @@ def verdict_of(spec: Spec, name: str, path: str) -> tuple[str, str | None, str]:
 
 def expected(chain: list[tuple[str, Spec]]) -> Expected:
     result = Expected(record=[])
+    natives: list[tuple[str, Spec]] = []
     for _, step in groupby(sorted(chain, key=lambda item: item[1].priority), key=lambda item: item[1].priority):
         members = list(step)
         for name, spec in members:
             if not spec.is_hook:
+                natives.append((name, spec))
                 take(result, name, spec, verdict_of(spec, name, result.path))
                 if result.end:
                     return result
@@ -104,6 +106,11 @@ def expected(chain: list[tuple[str, Spec]]) -> Expected:
         for name, spec in hooks:
             again = result.path != asked_with and not refused and not result.end
             take(result, name, spec, verdict_of(spec, name, result.path) if again else first[name])
+        if result.path != asked_with:
+            for name, spec in natives:
+                said = verdict_of(spec, name, result.path)
+                if spec.mode is Mode.ENFORCE and not result.end and said[0] != "allow":
+                    take(result, name, spec, said)
         if result.end:
             return result
     return result

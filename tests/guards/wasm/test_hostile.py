@@ -90,6 +90,16 @@ FAILING: dict[str, tuple[str, str, dict[str, Any]]] = {
     "modifies to no JSON": ("bad_answer", answer_of("modify", "{") + evaluate(RETURN), {}),
     "modifies to no object": ("bad_answer", answer_of("modify", "[]") + evaluate(RETURN), {}),
     "denies without a code": ("bad_answer", answer_of("deny", "", "no") + evaluate(RETURN), {}),
+    "denies as a guard that took too long": (
+        "bad_answer",
+        answer_of("deny", "guard_timeout", "no") + evaluate(RETURN),
+        {},
+    ),
+    "denies as if authorization were missing": (
+        "bad_answer",
+        answer_of("deny", "authorization_missing", "no") + evaluate(RETURN),
+        {},
+    ),
     "denies with other details": ("bad_answer", answer_of("deny", "no", "no", "[1]") + evaluate(RETURN), {}),
     "reports an error": ("guest_error", answer_of("", error="boom") + evaluate(RETURN), {}),
     "floods the log": ("host_calls", LOG_FOREVER.format(size=100), {"host": ("log",)}),

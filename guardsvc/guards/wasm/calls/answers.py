@@ -9,7 +9,7 @@ import msgspec
 
 from guardsvc.guards.wasm.calls.arguments import tools_of
 from guardsvc.guards.wasm.failures import WasmFailure
-from guardsvc.model import ALLOW, Allow, Deny, Finding, Modify, Severity, Verdict
+from guardsvc.model import ALLOW, Allow, Deny, Finding, Modify, Severity, Verdict, reason_for
 
 if TYPE_CHECKING:
     from guardsvc.guards.wasm.contract.shape import Function
@@ -20,6 +20,8 @@ __all__ = ["WARNING", "verdict_of"]
 WARNING, MODIFIED = "warning", "modified"
 """Rules of the findings of a ``warn`` and of a ``modify``; that of a denial is its code."""
 
+OTHERWISE = "access_denied"
+"""The code of a denial by a component of an older interface that has none it may give."""
 MAX_MESSAGE = 300
 MAX_EXCERPT = 200
 CODE = re.compile(r"[a-z][a-z0-9_]{0,63}")
@@ -67,7 +69,11 @@ def _denial(reason: dict[str, Any], *, exact: bool) -> Deny:
         if exact:
             raise WasmFailure("bad_answer", "the code of a denial is not snake_case")
         code = _NO_CODE.sub("_", code.lower()).strip("_")[:64]
-        code = code if CODE.fullmatch(code) else "access_denied"
+        code = code if CODE.fullmatch(code) else OTHERWISE
+    if reason_for(code).reserved:
+        if exact:
+            raise WasmFailure("bad_answer", "the code of a denial is one that only guardsvc gives")
+        code = OTHERWISE
     finding = Finding(rule=code, severity=Severity.HIGH)
     details = _details(reason["details"], exact=exact)
     return Deny(code=code, message=_line(reason["message"], MAX_MESSAGE), details=details, findings=(finding,))

@@ -7,6 +7,8 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_add
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
+from guardsvc.guards.native.sandbox_escape.hosts import METADATA_ADDRESSES
+
 __all__ = ["Grants", "Origin", "origin_of"]
 
 Address = IPv4Address | IPv6Address
@@ -17,20 +19,25 @@ MAX_URL = 8192
 _HOST = re.compile(r"[a-z0-9_.-]{1,253}|[0-9a-f:.]{2,45}")
 _VISIBLE = re.compile(r"[!-~]+")
 
-METADATA = frozenset(
-    ip_address(address)
-    for address in (
-        "169.254.169.254",
-        "169.254.170.2",
-        "100.100.100.200",
-        "168.63.129.16",
-        "192.0.0.192",
-        "fd00:ec2::254",
+_NOT_PUBLIC = tuple(
+    map(
+        ip_network,
+        (
+            "192.0.0.0/24",  # of protocols, RFC 6890
+            "192.88.99.0/24",  # relays of 6to4, RFC 7526
+            "64:ff9b:1::/48",  # translation to IPv4 of a network's own, RFC 8215
+            "fec0::/10",  # site-local, RFC 3879
+            "3fff::/20",  # documentation, RFC 9637
+            "5f00::/16",  # segment routing, RFC 9602
+        ),
     )
 )
-"""Where clouds tell machines their credentials. A range that holds one does not grant it; its own address does."""
-
+"""What ``ipaddress`` takes for public all the same."""
 _NAT64 = IPv6Network("64:ff9b::/96")
+_TRANSLATED = IPv6Network("::ffff:0:0:0/96")
+"""RFC 7915."""
+_ISATAP = frozenset({0x00005EFE, 0x02005EFE})
+"""What stands before the address of IPv4 in the lower half of an address, RFC 5214 section 6.1."""
 _V4 = 1 << 32
 """Below it are the addresses of IPv6 that once were IPv4-compatible."""
 
@@ -90,11 +97,14 @@ class Grants:
         return any(origin.scheme == "https" for origin in self.origins)
 
     def allows(self, address: Address) -> bool:
-        """Whether a connection may go to an address: a public one, or one that is listed."""
+        """Whether a connection may go to an address: a public one, or one that is listed.
+
+        A range that holds an address at which a cloud hands out credentials does not grant it; the address alone does.
+        """
         reached = _reached(address)
-        if reached in METADATA or reached.is_multicast or reached.is_unspecified:
+        if reached in METADATA_ADDRESSES or reached.is_multicast or reached.is_unspecified:
             return any(network.num_addresses == 1 and reached in network for network in self._networks)
-        return reached.is_global or any(
+        return _is_public(reached) or any(
             reached.version == network.version and reached in network for network in self._networks
         )
 
@@ -129,11 +139,17 @@ def _network(entry: str) -> Network | None:
         return None
 
 
+def _is_public(address: Address) -> bool:
+    return address.is_global and not any(address in network for network in _NOT_PUBLIC)
+
+
 def _reached(address: Address) -> Address:
     """The address that packets come to in the end, where an IPv6 address holds one of IPv4."""
     if isinstance(address, IPv6Address):
+        number = int(address)
         inner = address.ipv4_mapped or address.sixtofour or (address.teredo[1] if address.teredo else None)
-        if inner is None and (address in _NAT64 or 1 < int(address) < _V4):
-            inner = IPv4Address(int(address) & 0xFFFFFFFF)
+        held = address in _NAT64 or address in _TRANSLATED or 1 < number < _V4 or (number >> 32) & 0xFFFFFFFF in _ISATAP
+        if inner is None and held:
+            inner = IPv4Address(number & 0xFFFFFFFF)
         return inner or address
     return address
