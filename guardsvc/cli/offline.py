@@ -47,7 +47,7 @@ def check(
     ] = None,
     output: OutputOption = "human",
 ) -> None:
-    """Judge JSON-RPC messages by a policy, as if a client had posted them. Exit code 1 if any is refused."""
+    """Judge messages as if a client had posted them. A file has one, lines or HAR. Exit code 1 if any is refused."""
     from guardsvc.cli.check.run import CheckOptions, run_check
 
     if subject is not None and response_to is None:
@@ -120,7 +120,7 @@ def evaluate(
     ] = False,
     output: OutputOption = "human",
 ) -> None:
-    """Measure a policy by a corpus of attacks and harmless data: recall and false positives by slices."""
+    """Measure a policy by a corpus of attacks and harmless data. Told are recall and false positives by slices."""
     from guardsvc.cli.evaluate import EvaluateOptions, run_evaluate
 
     run_evaluate(
@@ -144,16 +144,19 @@ def policy_suggest(
     headroom: Annotated[
         float, typer.Option(min=2, max=1000, help="Times the most that was seen of one key, as its limit.")
     ] = 2.0,
+    preset: Annotated[str, typer.Option(help="Preset to build on: default, strict, observe, or none.")] = "default",
 ) -> None:
-    """Print a policy that allows what was seen and allowed, with limits above what was asked at most."""
+    """Print a policy that allows what was seen and allowed. Its limits are above what was asked at most."""
     from guardsvc.cli.suggest import SuggestOptions, run_suggest
 
-    run_suggest(SuggestOptions(files=tuple(files), config=config, glob_from=glob_from, headroom=headroom))
+    run_suggest(
+        SuggestOptions(files=tuple(files), config=config, glob_from=glob_from, headroom=headroom, preset=preset)
+    )
 
 
 @policy_app.command("preset")
 def policy_preset(name: Annotated[str, typer.Argument(help="default, strict or observe.")]) -> None:
-    """Print a preset, as the ``policy`` section of a configuration file."""
+    """Print a preset. It is the policy section of a configuration file."""
     from guardsvc.policy.presets import PRESETS, preset_text
 
     known = [preset for preset in PRESETS if preset == name]

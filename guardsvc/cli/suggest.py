@@ -9,10 +9,13 @@ from typing import Any, NoReturn
 
 from guardsvc.cli.exit_codes import ExitCode
 from guardsvc.config import Document
+from guardsvc.policy.presets import PRESETS
 from guardsvc.server.configuration import load_configuration
 from guardsvc.suggestion import Evidence, EvidenceError, Wishes, read_evidence, suggest
 
 __all__ = ["SuggestOptions", "run_suggest"]
+
+NO_PRESET = "none"
 
 
 @dataclass(frozen=True)
@@ -23,10 +26,15 @@ class SuggestOptions:
     config: str | None
     glob_from: int
     headroom: float
+    preset: str
 
 
 def run_suggest(options: SuggestOptions) -> None:
     """Print the policy. It has been built, so that ``guardsvc validate`` accepts it."""
+    if options.preset not in (*PRESETS, NO_PRESET):
+        _wrong(
+            f"{options.preset!r} is no preset; there are {', '.join(PRESETS)}, and {NO_PRESET} for a policy of its own"
+        )
     configuration = load_configuration(None if options.config is None else Path(options.config))
     evidence = Evidence()
     for name in options.files:
@@ -42,7 +50,12 @@ def run_suggest(options: SuggestOptions) -> None:
     servers: dict[str, Any] = {}
     if configuration.content:
         servers = Document.parse(configuration.content, configuration.source).value["policy"].get("servers") or {}
-    wishes = Wishes(glob_from=options.glob_from, headroom=options.headroom, servers=servers)
+    wishes = Wishes(
+        glob_from=options.glob_from,
+        headroom=options.headroom,
+        servers=servers,
+        preset=None if options.preset == NO_PRESET else options.preset,
+    )
     text = suggest(evidence, wishes)
     load_configuration(Path("suggested policy"), content=text.encode())
     print(text, end="")

@@ -26,6 +26,8 @@ MANY_PRINCIPALS = 20
 _MIN_PREFIX = 3
 _AT_SEPARATOR = re.compile(r"[_\-./:]")
 _AT_SLASH = re.compile(r"/")
+_REFERENCE = re.compile(r"\$(?=\{(?:env|file):)")
+"""The sign of which a configuration would make another value."""
 _LISTS = {SubjectKind.TOOL: "tools", SubjectKind.PROMPT: "prompts", SubjectKind.RESOURCE: "resources"}
 
 
@@ -88,7 +90,7 @@ def pattern(name: str) -> str:
     if len(name) > MAX_AUDITED and name.endswith(CUT):
         name = f"{name.removesuffix(CUT)}*"
     text = name if len(name) <= MAX_NAME else f"{name[:MAX_NAME]}*"
-    return text.replace("${", "*{")
+    return _REFERENCE.sub("*", text)
 
 
 def _subject(seen: Seen) -> str:

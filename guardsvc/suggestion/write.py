@@ -27,24 +27,33 @@ class Wishes:
         glob_from: names with the same beginning from which on a glob stands for them; 0 for never.
         headroom: what the highest count is multiplied by for a limit.
         servers: ``servers`` of the policy that named them.
+        preset: which other guards there are; None for a policy without any.
     """
 
     glob_from: int = 8
     headroom: float = MIN_HEADROOM
     servers: Mapping[str, Any] = field(default_factory=dict)
+    preset: str | None = "default"
 
 
 def suggest(evidence: Evidence, wishes: Wishes) -> str:
-    """The section ``policy`` of a configuration, under which everything that was seen and can be named passes."""
+    """The section ``policy`` of a configuration, under which everything that was seen and can be named passes.
+
+    What guards of a preset refuse of it besides is theirs.
+    """
     kept = replace(evidence, seen=[seen for seen in evidence.seen if usable(seen)])
     lines = [*_head(evidence, kept), "policy:"]
+    if wishes.preset is not None:
+        lines.append(f"  preset: {wishes.preset}    # all other guards; the entries below change or add to them")
     if servers := {**_servers(kept), **wishes.servers}:
         lines += _block({"servers": servers}, 2)
     transport = sorted({seen.method for seen in kept.seen} & set(map(str, TransportKind)))
     if transport:
         lines += _block({"transport": {name.removeprefix("http/"): "allow" for name in transport}}, 2)
     lines.append("  guards:")
-    if evidence.checked:
+    if not evidence.checked and wishes.preset is not None:
+        lines += ["    - type: protocol_compliance", "      enabled: false"]
+    elif evidence.checked and wishes.preset is None:
         lines += ["    - type: protocol_compliance", "      priority: 10"]
     lines += _access_list(kept, wishes)
     lines += _rate_limit(kept, wishes)
@@ -80,7 +89,7 @@ def _servers(kept: Evidence) -> dict[str, Any]:
 def _access_list(kept: Evidence, wishes: Wishes) -> Iterator[str]:
     unknown = any(not seen.operation.servers for seen in kept.seen)
     yield "    - type: access_list"
-    yield "      priority: 20"
+    yield "      priority: 30"
     yield "      settings:"
     yield "        default: deny"
     if unknown:
@@ -99,7 +108,7 @@ def _rate_limit(kept: Evidence, wishes: Wishes) -> Iterator[str]:
     if not limits:
         return
     yield "    - type: rate_limit"
-    yield "      priority: 30"
+    yield "      priority: 40"
     yield "      settings:"
     yield f"        # {wishes.headroom:g} times the most that was seen of one key"
     yield "        limits:"

@@ -171,7 +171,7 @@ def test_odd_names(guardsvc: Command, tmp_path: Path, name: str) -> None:
         "policy: {guards: [{type: access_list, settings: {unknown_server: allow, default: allow}}]}\n"
     )
     data = lines(line(call(name), server=None), line(call("y"), principal=name, server=None))
-    _, _, file = suggested(guardsvc, tmp_path, data, "-c", tmp_path / "config.yaml")
+    _, _, file = suggested(guardsvc, tmp_path, data, "-c", tmp_path / "config.yaml", "--preset", "none")
 
     assert verdicts(guardsvc("check", "-c", file, "-o", "json", stdin=data)) == ["allow", "allow"]
 
@@ -196,7 +196,7 @@ def test_limits_have_room_above_what_was_seen(guardsvc: Command, tmp_path: Path)
 
 
 def test_without_times_there_are_no_limits(guardsvc: Command, tmp_path: Path) -> None:
-    text, policy, _ = suggested(guardsvc, tmp_path, lines(call("read"), call("read")))
+    text, policy, _ = suggested(guardsvc, tmp_path, lines(call("read"), call("read")), "--preset", "none")
 
     assert [entry["type"] for entry in policy["guards"]] == ["protocol_compliance", "access_list"]
     assert "# When they were sent is not known." in text
@@ -325,7 +325,7 @@ def test_the_audit(guardsvc: Command, tmp_path: Path) -> None:
         ("deny", operation("delete_file")),
     ]
     data = b"not a record\n" + audited(*given) + audited(("allow", operation("later")), first=99, mode=Mode.SHADOW)
-    text, policy, file = suggested(guardsvc, tmp_path, data)
+    text, policy, file = suggested(guardsvc, tmp_path, data, "--preset", "none")
 
     assert "# Left out: 1 denied; 1 that cannot be read.\n" in text
     assert "delete_file" not in text
@@ -348,6 +348,20 @@ def test_decisions_that_were_not_applied_or_revoked_are_no_evidence(guardsvc: Co
     assert "fine" in text
     assert "shadowed" not in text
     assert "withdrawn" not in text
+
+
+def test_the_other_guards_stay(guardsvc: Command, tmp_path: Path) -> None:
+    _, policy, file = suggested(guardsvc, tmp_path, TRAFFIC)
+    _, strict, _ = suggested(guardsvc, tmp_path, TRAFFIC, "--preset", "strict")
+    hostile = lines(line(call("read_file", path="../../../../etc/passwd")))
+
+    assert (policy["preset"], strict["preset"]) == ("default", "strict")
+    assert verdicts(guardsvc("check", "-c", file, "-o", "json", stdin=hostile)) == ["deny"]
+    wrong = guardsvc("policy", "suggest", "-", "--preset", "lax", stdin=TRAFFIC)
+    assert (wrong.code, wrong.err) == (
+        ExitCode.USAGE,
+        "guardsvc: 'lax' is no preset; there are default, strict, observe, and none for a policy of its own\n",
+    )
 
 
 def test_several_files(guardsvc: Command, tmp_path: Path) -> None:

@@ -79,7 +79,7 @@ async def verdicts(text: str, seen: list[Seen]) -> list[Any]:
 )
 def test_what_was_seen_passes(given_operations: list[tuple[Operation, float]], glob_from: int) -> None:
     seen = [Seen(operation, at) for operation, at in given_operations]
-    text = suggest(Evidence(seen=seen, sources=["x"], checked=False), Wishes(glob_from=glob_from))
+    text = suggest(Evidence(seen=seen, sources=["x"], checked=False), Wishes(glob_from=glob_from, preset=None))
 
     assert set(asyncio.run(verdicts(text, seen))) == {("allow", None)}
 
@@ -88,6 +88,6 @@ def test_what_was_seen_passes(given_operations: list[tuple[Operation, float]], g
 @given(st.lists(st.floats(0, 400), min_size=30, max_size=200), operations())
 def test_bursts_pass(times: list[float], operation: Operation) -> None:
     seen = [Seen(operation, at) for at in times]
-    text = suggest(Evidence(seen=seen, sources=["x"], checked=False), Wishes())
+    text = suggest(Evidence(seen=seen, sources=["x"], checked=False), Wishes(preset=None))
 
     assert set(asyncio.run(verdicts(text, seen))) == {("allow", None)}
