@@ -150,6 +150,7 @@ def _operation(message: Message, request: HttpRequest, asker: Asker, **place: ob
         revision=message.revision,
         http_method=request.method,
         path=request.path,
+        host=request.host,
         **fields,  # type: ignore[arg-type]
     )
 
@@ -168,5 +169,6 @@ def _operation_of(request: HttpRequest, asker: Asker, **known: Any) -> Operation
         headers=request.headers,
         http_method=request.method,
         path=request.path,
+        host=request.host,
         **({"kind": Kind.REQUEST, "method": ""} | known),
     )

@@ -85,6 +85,8 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True, dict=True):
         revision: MCP protocol revision the message is read under (``2025-11-25``).
         http_method: HTTP method of the request, empty where the protocol does not show it.
         path: HTTP path with query, undecoded, empty where the protocol does not show it.
+        host: authority that the client asked for, as the gateway tells it beside the header fields; empty where it
+            does not.
         learnable: whether a catalog may be learned from it: who shows it is believed, and the listener says so.
     """
 
@@ -103,6 +105,7 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     revision: str = ""
     http_method: str = ""
     path: str = ""
+    host: str = ""
     learnable: bool = False
 
     @property

@@ -63,6 +63,7 @@ async def test_a_request_is_one_operation_with_everything_about_it() -> None:
         revision="2025-06-18",
         http_method="POST",
         path="/mcp?x=1",
+        host="files.example:80",
     )
     assert (exchange.refusal, exchange.batch, exchange.id_readable) == (None, False, True)
 

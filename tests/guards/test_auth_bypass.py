@@ -110,6 +110,25 @@ def test_what_a_gateway_does_not_show_is_not_missed(http_method: str) -> None:
     assert build().evaluate(operation, {}) == ALLOW
 
 
+@pytest.mark.parametrize(
+    ("asked", "fields", "rules"),
+    [
+        ("files.example", [], []),
+        ("files.example:443", [("host", "Files.example")], []),
+        ("evil.example", [], ["host"]),
+        ("files.example", [(":authority", "evil.example")], ["header_conflict", "host"]),
+        ("evil.example", [("host", "files.example")], ["header_conflict"]),
+    ],
+)
+def test_the_host_counts_that_a_gateway_tells_without_the_fields(
+    asked: str, fields: list[tuple[str, str]], rules: list[str]
+) -> None:
+    operation = call(headers=Headers([("accept", "application/json"), *fields]), host=asked)
+    verdict = build(hosts=["files.example"]).evaluate(operation, {})
+    assert [finding.rule for finding in verdict.findings] == rules
+    assert isinstance(verdict, Deny) == bool(rules)
+
+
 def test_the_request_of_a_retry_is_judged_once() -> None:
     guard = build(sessions={}, authorization={"required": True})
     headers = Headers([("x-user-id", "1"), ("mcp-session-id", "a1")])

@@ -16,12 +16,14 @@ from guardsvc.guards.native.argument_schemas import Scalar, Schemas, merged
 from guardsvc.mcp.revisions import KNOWN_METHODS
 from guardsvc.model import Direction, Kind, Operation
 
-__all__ = ["MIN_TEXT", "Scalar", "Sent", "sent_texts", "sent_values"]
+__all__ = ["MIN_TEXT", "PROTOTYPE", "Scalar", "Sent", "sent_texts", "sent_values"]
 
 MIN_TEXT = 2
 """Characters below which a text says nothing."""
 MIN_NAME = 12
-"""The same of the name of a member, unless it begins as names with a meaning of their own do (``$where``)."""
+"""The same of the name of a member, unless it has a meaning of its own as ``$where`` and ``prototype`` do."""
+PROTOTYPE = "prototype"
+"""Of a ``constructor`` in JavaScript: what all objects of a kind have."""
 
 _ARGUMENTS = "arguments"
 _OF_INDEX = 10
@@ -270,7 +272,7 @@ def _gather(  # noqa: C901, PLR0912  a call costs more than a step
     while True:
         for token, member in members:
             if keyed and token not in dull:
-                if len(token) >= MIN_NAME or (token[:1] in _TELLING and len(token) >= MIN_TEXT):
+                if len(token) >= MIN_NAME or token == PROTOTYPE or (token[:1] in _TELLING and len(token) >= MIN_TEXT):
                     if place is _LATER:
                         place = _placed(open_ones, token_of_place)
                     found.append(Sent(token, name, True, depth, place, token))

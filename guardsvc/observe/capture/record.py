@@ -81,7 +81,7 @@ class CapturedOperation(
         payload_digest: of the payload as canonical JSON, under the key of the capture.
         modified_digest: of the payload that went on in its place.
         size: bytes of the body.
-        headers, payload, id, path, http_method: kept with full payloads only.
+        headers, payload, id, path, host, http_method: kept with full payloads only.
     """
 
     time: str
@@ -113,6 +113,7 @@ class CapturedOperation(
     id: RequestId | None = None
     http_method: str = ""
     path: str = ""
+    host: str = ""
     headers: tuple[tuple[str, str], ...] = ()
     payload: msgspec.Raw = NULL
 
@@ -181,6 +182,7 @@ class Captor:
                 "id": operation.id,
                 "http_method": operation.http_method,
                 "path": operation.path,
+                "host": operation.host,
                 "headers": tuple((name, value) for name in names for value in names.all(name)),
                 "payload": NULL if payload is None else msgspec.Raw(payload),
                 "subject": operation.subject,
@@ -257,6 +259,7 @@ def restored(captured: CapturedOperation, protocol: GatewayProtocol) -> Operatio
         revision=captured.revision,
         http_method=captured.http_method,
         path=captured.path,
+        host=captured.host,
     )
 
 

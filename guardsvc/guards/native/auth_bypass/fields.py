@@ -28,6 +28,7 @@ _SESSION_ID = re.compile(r"[!-+\--~]+")
 """Visible ASCII (MCP, Session Management) but the comma, by which gateways join repeated fields."""
 
 
+_USUAL_PORTS = ("80", "443")
 _OF_NOBODY = frozenset({"x-auth-request-redirect"})
 """Begin as headers of a family, but tell a proxy where to go on, not who is there (oauth2-proxy)."""
 
@@ -99,6 +100,12 @@ def _framing(headers: Headers) -> Iterator[Finding]:
         yield found("framing_conflict", "transfer-encoding")
 
 
+def _without_port(authority: str) -> str:
+    """An authority without the port that a gateway may add or leave out."""
+    host, colon, port = authority.rpartition(":")
+    return host if colon and port in _USUAL_PORTS else authority
+
+
 def _conflicts(operation: Operation) -> Iterator[Finding]:
     """Copies of one thing that differ; over gRPC anybody who may ask can send both."""
     headers = operation.headers
@@ -109,6 +116,6 @@ def _conflicts(operation: Operation) -> Iterator[Finding]:
         yield found("header_conflict", ":path")
     if method is not None and operation.http_method and method != operation.http_method:
         yield found("header_conflict", ":method")
-    authority, host = headers.get(":authority"), headers.get("host")
-    if authority is not None and host is not None and authority.lower() != host.lower():
+    told = {host.lower() for host in (headers.get(":authority"), headers.get("host"), operation.host) if host}
+    if len(told) > 1 and len(set(map(_without_port, told))) > 1:
         yield found("header_conflict", "host")

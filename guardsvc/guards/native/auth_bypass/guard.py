@@ -73,7 +73,7 @@ class AuthBypass:
         if not _is_answered_with_its_call(operation) and (operation.http_method or operation.headers):
             findings += self._fields.findings(operation)
             findings += self._authorization.findings(operation)
-            findings += self._origin.findings(operation.headers)
+            findings += self._origin.findings(operation)
             findings += self._paths.findings(operation.path)
         fact: SessionFact | None = facts.get(SESSION_OWNER)
         if fact is not None:

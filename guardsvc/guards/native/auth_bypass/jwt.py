@@ -21,9 +21,10 @@ __all__ = ["JwtCheck"]
 MAX_KID = 512
 
 _PARTS = re.compile(r"[A-Za-z0-9_-]+")
+_REGISTERED = frozenset({"alg", "aud", "b64", "crit", "exp", "iss", "jku", "jwk", "kid", "nbf", "sub", "x5c", "x5u"})
 _SIGNATURE = re.compile(r"[A-Za-z0-9_-]*")
 _LIMITS = Limits(max_bytes=16_384, max_depth=16, max_keys=512)
-_ODD_KID = re.compile(r"""\.\.[/\\]|^[/\\]|[\x00-\x1f'"`;|<>]|\$\(""")
+_ODD_KID = re.compile(r"""\.\.[/\\]|^[/\\]|[\x00-\x1f'"`;|<>]|\$[({]""")
 
 
 class JwtCheck:
@@ -54,7 +55,7 @@ class JwtCheck:
                 yield found("jwt_expected")
             return
         members, claims = _object(header), _object(_raw(parts[1]))
-        if members is None or claims is None or not _SIGNATURE.fullmatch(parts[2]):
+        if members is None or claims is None or not _SIGNATURE.fullmatch(parts[2]) or _has_readings(members, claims):
             yield found("jwt_malformed")
         if members is not None:
             yield from self._header(members, signed=parts[2] != "")
@@ -84,6 +85,13 @@ class JwtCheck:
             named = audience if type(audience) is list else [audience]
             if not any(_is_one_of(each, self._audiences) for each in named):
                 yield found("jwt_audience", "aud")
+
+
+def _has_readings(members: dict[str, Any], claims: dict[str, Any]) -> bool:
+    """Whether two readers could differ: on names in another case, or on claims that are not encoded (RFC 7797)."""
+    if members.get("b64") is False:
+        return True
+    return any(name not in _REGISTERED and name.lower() in _REGISTERED for name in (*members, *claims))
 
 
 def _is_one_of(value: Any, names: frozenset[str]) -> bool:

@@ -11,7 +11,7 @@ from guardsvc.model import Globs
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from guardsvc.model import Finding, Headers
+    from guardsvc.model import Finding, Operation
 
 __all__ = ["OriginCheck", "host_of", "origin_of"]
 
@@ -54,8 +54,9 @@ class OriginCheck:
         self._origins = None if origins is None else Globs(_pattern(origin) for origin in origins)
         self._hosts = None if hosts is None else Globs(host.lower() for host in hosts)
 
-    def findings(self, headers: Headers) -> Iterator[Finding]:
+    def findings(self, operation: Operation) -> Iterator[Finding]:
         """What is wrong with Origin and Host."""
+        headers = operation.headers
         value = headers.get("origin")
         if value is not None:
             origin = "null" if value == "null" else origin_of(value)
@@ -64,8 +65,8 @@ class OriginCheck:
             elif self._origins is not None and not self._origins.match(origin):
                 yield found("origin", "not allowed")
         if self._hosts is not None:
-            authority = headers.get(":authority") or headers.get("host")
-            if authority is not None and not self._hosts.match(host_of(authority)):
+            authority = headers.get(":authority") or headers.get("host") or operation.host
+            if authority and not self._hosts.match(host_of(authority)):
                 yield found("host", "not allowed")
 
 

@@ -19,9 +19,13 @@ MAX_TOKENS = 64
 """Parameters of a query that are looked at."""
 
 _UNUSUAL = re.compile(r"""[^!-~]|[%\\;#"<>^`{|}]|//|/\.""")
-_ENCODED_SEPARATOR = re.compile(r"\\|%2f|%5c|%c0%af|%c1%9c|%e0%80%af", re.IGNORECASE)
+_ENCODED_SEPARATOR = re.compile(
+    r"\\|%2f|%5c|%c0%af|%c1%9c|%e0%80%af|%ef%bc%8f|%ef%bc%bc|%e2%81%84|%e2%88%95", re.IGNORECASE
+)
 _DOUBLE = re.compile(r"%25[0-9a-f]{2}|%25%", re.IGNORECASE)
 _BAD_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")
+_BLANK_AT_EDGE = re.compile(r"%20(?:/|\Z)|/%20")
+"""A name with a blank at its end is another one to some file systems and routers only."""
 _UNRESERVED_ESCAPE = re.compile(r"%(?:3[0-9]|4[1-9a-f]|5[0-9a]|6[1-9a-f]|7[0-9ae]|2d|2e|5f)", re.IGNORECASE)
 _DOT_SEGMENT = re.compile(r"(?:\A|[/\\])\.\.?(?:[;/\\]|\Z)")
 _ROUND = 3
@@ -100,7 +104,7 @@ def _is_badly_encoded(route: str) -> bool:
         return True
     if "%" not in route:
         return False
-    if _BAD_ESCAPE.search(route) or _UNRESERVED_ESCAPE.search(route):
+    if _BAD_ESCAPE.search(route) or _UNRESERVED_ESCAPE.search(route) or _BLANK_AT_EDGE.search(route):
         return True
     try:
         decoded = unquote_to_bytes(route).decode()

@@ -85,6 +85,16 @@ IDENTITY_HEADERS = (
     "x-amzn-oidc-*",
     "x-ms-client-principal*",
     "cf-access-*",
+    "tailscale-user-*",
+    "x-pomerium-*",
+    "x-authentik-*",
+    "x-vouch-*",
+    "x-hasura-*",
+    "x-appengine-user-*",
+    "x-ms-token-*",
+    "x-apigateway-api-userinfo",
+    "x-endpoint-api-userinfo",
+    "oidc-claim-*",
 )
 
 OVERRIDE_HEADERS = (
@@ -107,6 +117,7 @@ OVERRIDE_HEADERS = (
 TOKEN_PARAMETERS = (
     "access_token",
     "api_key",
+    "api_token",
     "apikey",
     "auth_token",
     "authorization",
@@ -115,8 +126,13 @@ TOKEN_PARAMETERS = (
     "client_secret",
     "id_token",
     "jwt",
+    "password",
+    "private_token",
     "refresh_token",
+    "secret",
+    "session_token",
     "token",
+    "x_api_key",
 )
 
 Name = Annotated[str, Field(min_length=1, max_length=256)]

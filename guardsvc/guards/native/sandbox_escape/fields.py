@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import re2
 
+from guardsvc.guards.native.arguments import PROTOTYPE
 from guardsvc.guards.native.matcher import encode
 from guardsvc.guards.native.sandbox_escape.matcher import options
 from guardsvc.guards.native.sandbox_escape.roles import (
     ROLE_NAMES,
     Role,
+    calculates,
     is_statement,
     role_of_name,
     role_of_schema,
@@ -40,6 +42,7 @@ MAX_POINTER = 1024
 """Characters of a pointer up to which it is held against those of the settings."""
 _MAX_NODES = 2000
 _PLAIN, _TEXT = Role.PLAIN, Role.TEXT
+_OPEN = (Role.PLAIN, Role.CODE)
 _NESTING = Role.PLAIN | Role.ARGUMENT | Role.COMMAND | Role.URL | Role.PATH | Role.HOST
 _INERT = re.compile(
     r"data:(?:(?:image|audio|video|font)/[A-Za-z0-9_.+-]*|application/(?:pdf|octet-stream|zip))"
@@ -108,7 +111,7 @@ class Fields:
         for sent in values:
             value: str = sent.value  # type: ignore[assignment]
             if sent.is_key:
-                if value[0] in _TELLING:
+                if value[0] in _TELLING or value == PROTOTYPE:
                     found.setdefault(KEYS, []).append(sent)
                 continue
             if sent.name is not name or each:
@@ -117,6 +120,8 @@ class Fields:
                     role = role_of_name(name)
                 else:
                     role = _of_resource(value) if resource and name == "uri" else self._role(sent, told)
+                if role in _OPEN and called is not None and calculates(called, name) and self._is_free(name, told):
+                    role = Role.FORMULA
                 hold = found.setdefault(role, []).append
                 query = role is _PLAIN and called is not None and takes_statements(called, name)
                 plain, short = role is not _TEXT and not query, _SHORT if role is _TEXT else 0
@@ -164,6 +169,10 @@ class Fields:
                 if globs.match(where):
                     return role
         return self._named(sent.name, told)
+
+    def _is_free(self, name: str, told: Mapping[str, Role]) -> bool:
+        """Whether neither settings nor schema say what a field is for."""
+        return not self._pointers and name.lower() not in self._names and name not in told
 
     def _named(self, name: str, told: Mapping[str, Role]) -> Role:
         if self._names and (given := self._names.get(name.lower())) is not None:

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import ipaddress
-from pathlib import Path
 
-import yaml
+from guardsvc.config.shipped import read_shipped
 
 __all__ = [
     "CONNECTING_SCHEMES",
@@ -16,7 +15,7 @@ __all__ = [
     "REBINDING_NAMES",
 ]
 
-_KNOWN: dict[str, list[str]] = yaml.safe_load(Path(__file__).with_name("hosts.yaml").read_text("utf-8"))
+_KNOWN: dict[str, list[str]] = read_shipped(__package__, "hosts.yaml")
 
 CONNECTING_SCHEMES = frozenset(_KNOWN["connecting_schemes"])
 INTERNAL_SUFFIXES = tuple(_KNOWN["internal_suffixes"])

@@ -10,7 +10,7 @@ __all__ = ["Address", "address_of", "is_internal"]
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
-_NOT_GLOBAL = tuple(map(ipaddress.ip_network, ("100.64.0.0/10", "64:ff9b::/96", "64:ff9b:1::/48")))
+_NOT_GLOBAL = tuple(map(ipaddress.ip_network, ("100.64.0.0/10", "64:ff9b::/96", "64:ff9b:1::/48", "fec0::/10")))
 _NUMBER = re.compile(r"0[xX][0-9a-fA-F]{0,16}|0[oO][0-7]{1,22}|[0-9]{1,39}")
 _OCTAL = re.compile(r"0[0-7]+")
 _BASES = {"0x": 16, "0o": 8}

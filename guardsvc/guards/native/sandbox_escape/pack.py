@@ -17,11 +17,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
-from pathlib import Path
 from typing import Any
 
-import yaml
-
+from guardsvc.config.shipped import read_shipped
 from guardsvc.guards.native.sandbox_escape.addresses import NAMES
 from guardsvc.guards.native.sandbox_escape.roles import ROLE_NAMES
 from guardsvc.guards.native.sandbox_escape.signal import ANYWHERE, FIELDS, LINES, TERSE, Signal
@@ -39,11 +37,11 @@ _GIVEN = {"BEGIN": r"\x02", "END": r"\x03", "NAMES": "|".join(map(re.escape, NAM
 @lru_cache(maxsize=1)
 def load_topics() -> Topics:
     """The signals of all files by topic."""
-    return tuple(topic for name in _FILES for topic in _read(Path(__file__).with_name(name)))
+    return tuple(topic for file in _FILES for topic in _read(file))
 
 
-def _read(file: Path) -> Iterable[tuple[Signal, ...]]:
-    document = yaml.safe_load(file.read_text("utf-8"))
+def _read(file: str) -> Iterable[tuple[Signal, ...]]:
+    document = read_shipped(__package__, file)
     words = dict(_GIVEN)
     for name, given in document["words"].items():
         words[name] = _filled(_pattern(given), words)

@@ -11,7 +11,7 @@ import re2
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["ROLE_NAMES", "Role", "is_statement", "role_of_name", "role_of_schema", "takes_statements"]
+__all__ = ["ROLE_NAMES", "Role", "calculates", "is_statement", "role_of_name", "role_of_schema", "takes_statements"]
 
 
 class Role(IntEnum):
@@ -34,6 +34,8 @@ class Role(IntEnum):
     """Prose and documents."""
     IGNORED = 1024
     """Not looked at."""
+    FORMULA = 2048
+    """What a calculator works out: comparisons belong there, the host of the program does not."""
 
 
 ROLE_NAMES: dict[str, Role] = {role.name.lower(): role for role in Role}
@@ -69,6 +71,8 @@ _SQL_TOOLS = frozenset(
     db dbs database databases warehouse""".split()  # noqa: SIM905
 )
 _QUERIES = ("query", "queries")
+_FORMULAS = ("expression", "expressions", "expr", "formula", "equation", "equations", "calculation")
+_CALCULATORS = frozenset(("calc", "calculate", "calculator", "calculation", "math", "maths", "arithmetic", "compute"))
 _BEGIN = re2.compile(
     r"(?i)\s*(?:select|insert\s+into|update|delete\s+from|with|create|alter|drop|truncate|merge\s+into|replace\s+into"
     r"|explain|analyze|show|describe|pragma|begin|grant|revoke|vacuum|call|set|use)\s+[\w*@(\"`\[]"
@@ -107,6 +111,15 @@ def takes_statements(tool: str, name: str) -> bool:
     if not words or not parts or parts[-1].lower() not in _QUERIES:
         return False
     return words[-1] in _QUERIES or not _SQL_TOOLS.isdisjoint(words)
+
+
+@lru_cache(maxsize=4096)
+def calculates(tool: str, name: str) -> bool:
+    """Whether a field holds a formula, since the tool is named for calculating."""
+    parts = _WORD.findall(name[:_MAX_NAME])
+    if not parts or parts[-1].lower() not in _FORMULAS:
+        return False
+    return not _CALCULATORS.isdisjoint(word.lower() for word in _WORD.findall(tool[:_MAX_NAME]))
 
 
 def is_statement(value: str) -> bool:

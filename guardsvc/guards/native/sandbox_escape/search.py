@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from guardsvc.guards.native.arguments import PROTOTYPE
 from guardsvc.guards.native.excerpt import excerpt
 from guardsvc.guards.native.sandbox_escape.examiner import LOOK, TOO_MUCH
 from guardsvc.guards.native.sandbox_escape.fields import KEYS, MAX_POINTER, UNREAD
@@ -146,7 +147,7 @@ class Search:
     def _key_rule(self, sent: Sent) -> str | None:
         """The rule that the name of a member breaks."""
         name = str(sent.value)
-        if name == "__proto__":
+        if name == "__proto__" or (name == PROTOTYPE and sent.name == "constructor"):
             return "prototype_pollution"
         if name[0] != "$" or _OPERATOR.fullmatch(name) is None:
             return None

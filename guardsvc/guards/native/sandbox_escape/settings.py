@@ -12,7 +12,7 @@ __all__ = ["RoleName", "SandboxEscapeSettings"]
 
 Text = Annotated[str, Field(min_length=1, max_length=512)]
 RoleName = Literal[
-    "plain", "path", "url", "host", "argument", "command", "statement", "template", "code", "text", "ignored"
+    "plain", "path", "url", "host", "argument", "command", "statement", "formula", "template", "code", "text", "ignored"
 ]
 
 

@@ -16,7 +16,7 @@ END = "\x03"
 TERSE = Role.PLAIN | Role.PATH | Role.URL | Role.HOST | Role.ARGUMENT
 """Fields that hold one short thing, in which syntax of an interpreter is out of place."""
 LINES = TERSE | Role.COMMAND
-FIELDS = LINES | Role.STATEMENT
+FIELDS = LINES | Role.STATEMENT | Role.FORMULA
 """All but code, templates and prose."""
 ANYWHERE = FIELDS | Role.TEMPLATE | Role.CODE | Role.TEXT
 

@@ -75,7 +75,9 @@ class ArgumentCheck:
         if self.load > MAX_LOAD:
             raise SchemaError("", f"it takes more than {MAX_LOAD} steps for one value")
         self._validator = self._compile(self.schema, base_uri=BASE)
-        self._registry = jsonschema_rs.Registry([(BASE, self.schema)])
+        # Under its own name, so that what is relative in it is relative to that.
+        self._base = self.references.base_of(self.schema)
+        self._registry = jsonschema_rs.Registry([(self._base, self.schema)])
         self._parts: dict[tuple[str | int, ...], jsonschema_rs.Validator] = {}
 
     def accepts(self, arguments: Any) -> bool:
@@ -92,7 +94,7 @@ class ArgumentCheck:
         """The validator of a schema inside this one."""
         if path not in self._parts:
             pointer = "".join("/" + str(token).replace("~", "~0").replace("/", "~1") for token in path)
-            reference = {"$schema": self.dialect, "$ref": f"{BASE}#{quote(pointer)}"}
+            reference = {"$schema": self.dialect, "$ref": f"{self._base}#{quote(pointer)}"}
             self._parts[path] = self._compile(reference, registry=self._registry)
         return self._parts[path]
 

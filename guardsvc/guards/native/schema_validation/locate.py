@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from guardsvc.guards.native.schema_validation.check import ArgumentCheck
+from guardsvc.guards.native.schema_validation.check import ArgumentCheck, SchemaError
 from guardsvc.guards.native.schema_validation.keywords import ASSERTIONS, DRAFT_4, OLD_DIALECTS
 from guardsvc.guards.native.schema_validation.load import MAX_STEPS, size_of
 from guardsvc.guards.native.schema_validation.references import Path
@@ -54,7 +54,7 @@ def locate(check: ArgumentCheck, arguments: Any, most: int) -> tuple[list[Fault]
             found[fault] = None
             if len(found) > most:
                 break
-    except _Spent:
+    except (_Spent, SchemaError):  # of a part that cannot be asked about by itself
         walk.complete = False
     return list(found)[:most], walk.complete and 0 < len(found) <= most
 
@@ -103,7 +103,7 @@ class _Walk:
         self._depth += 1
         found, visited = False, len(self._seen)
         for look in (self._referred, self._asserted, self._branched, self._in_object, self._in_array):
-            if look is not self._referred and "$ref" in schema and self._check.dialect in OLD_DIALECTS:
+            if look != self._referred and "$ref" in schema and self._check.dialect in OLD_DIALECTS:
                 break
             for fault in look(part, value, at):
                 found = True

@@ -53,6 +53,10 @@ class References:
             found += [(keyword, anchor) for anchor in anchors] or [(keyword, self._resolve(schema, reference))]
         return found
 
+    def base_of(self, schema: dict[str, Any]) -> str:
+        """The URI that references in a schema of the document are relative to."""
+        return self._bases[id(schema)]
+
     def _named(self, schema: dict[str, Any], base: str) -> str:
         name = schema.get(self._id_keyword)
         if type(name) is str:

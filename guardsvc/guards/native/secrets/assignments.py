@@ -30,6 +30,7 @@ _NOT_SECRET = re.compile(
 _CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 
 _TOKEN = re.compile(rb"%s{1,256}" % VALUE)
+_IN_QUERY = (b"?", b"&", b";")
 _STRING_VALUE = re.compile(rb"[^;\"'\s\x00]{1,128}")
 _LEAST = 6
 """Characters of a password that ``Patterns.password`` matches."""
@@ -37,6 +38,17 @@ _SERVER = re2.compile(
     rb"(?i)(?:^|[;\"'\s\x00])\s{0,4}"
     rb"(?:server|host|data source|address|addr|network address|accountname|endpoint)\s{0,4}="
 )
+_DRIVER = re2.compile(rb"(?i)\b(?:jdbc|r2dbc):[a-z]")
+_PAIRS = re2.compile(
+    rb"(?i)(?:^|[\s\"'\x00])(?:host|hostaddr|user|dbname|port|sslmode)=[^\s,;\"'()\x00]+[ \t]+"
+    rb"(?:host|hostaddr|user|dbname|port|sslmode|password)="
+)
+"""Keywords and values as libpq reads them, with nothing but blanks between."""
+_CODE = re.compile(rb"[A-Za-z_][A-Za-z_.]*[\[({]?")
+"""A value that is a name of a program, not a password."""
+_SIGNED = re.compile(rb"(?i)x-(?:amz|goog)-(?:security-)?\Z")
+_LONGEST_SIGNED = 16
+"""What stands before the names of members of a signed URL, which is good for itself alone."""
 REACH = 512
 """Bytes around a password in which the rest of its connection string is looked for."""
 
@@ -75,11 +87,13 @@ class Assignments:
             if not budget.spend():
                 yield _too_many(found)
                 return
+            if _SIGNED.search(text, max(0, found.start() - _LONGEST_SIGNED), found.start()) is not None:
+                continue
             hit = self._assigned(text, found.end() - MIN_RANDOM)
             if hit is not None:
                 spans.add(hit.start)
                 yield hit
-        if _SERVER.search(text) is None:
+        if _SERVER.search(text) is None and _DRIVER.search(text) is None:
             return
         for found in _all(self._patterns.password, text):
             start = found.end() - _LEAST
@@ -104,11 +118,18 @@ class Assignments:
         end = text.find(SEPARATOR, start, start + REACH)
         around = text[begin : start + REACH if end < 0 else end]
         value = _STRING_VALUE.match(text, start)
-        if value is None or b";" not in around or _SERVER.search(around) is None:
+        if value is None:
             return None
-        if is_weak_password(b"", value[0]) or value[0] in self._allowed:
+        password = value[0]
+        if text[name - 1 : name] in _IN_QUERY and _DRIVER.search(around) is not None:
+            password = password.partition(b"&")[0]
+        elif (b";" not in around or _SERVER.search(around) is None) and (
+            _PAIRS.search(around) is None or _CODE.fullmatch(password)
+        ):
             return None
-        return Hit("connection_string", start, value.end(), True, f"{value.end() - start} characters")
+        if is_weak_password(b"", password) or password in self._allowed:
+            return None
+        return Hit("connection_string", start, start + len(password), True, f"{len(password)} characters")
 
 
 def _all(pattern: Any, text: bytes) -> Iterator[Any]:

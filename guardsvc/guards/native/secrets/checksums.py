@@ -6,7 +6,17 @@ import base64
 import binascii
 import zlib
 
-__all__ = ["has_age_checksum", "has_aws_account", "has_crc32_base62", "is_macaroon", "is_signed_jwt"]
+from guardsvc.guards.native.secrets.plausible import is_placeholder, is_weak_password
+
+__all__ = [
+    "ends_at_random",
+    "has_age_checksum",
+    "has_aws_account",
+    "has_crc32_base62",
+    "is_macaroon",
+    "is_signed_jwt",
+    "names_a_password",
+]
 
 _BASE62 = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 _BECH32 = {letter: value for value, letter in enumerate(b"QPZRY9X8GF2TVDW0S3JN54KHCE6MUA7L")}
@@ -71,3 +81,19 @@ def is_signed_jwt(token: bytes) -> bool:
     except (binascii.Error, ValueError):
         return False
     return b'"alg"' in decoded and rest.rpartition(b".")[2] != b""
+
+
+def ends_at_random(token: bytes) -> bool:
+    """Whether what follows the last slash is no placeholder."""
+    return not is_placeholder(token.rpartition(b"/")[2])
+
+
+def names_a_password(token: bytes) -> bool:
+    """Whether the credentials of HTTP's scheme Basic are a name and a password that documentation does not have."""
+    encoded = token.rpartition(b" ")[2]
+    try:
+        user, colon, password = base64.b64decode(encoded + b"=" * (-len(encoded) % 4)).partition(b":")
+    except binascii.Error:
+        return False
+    printable = (user + password).isascii() and (user + password).decode().isprintable()
+    return colon != b"" and len(password) > 2 and printable and not is_weak_password(user, password)  # noqa: PLR2004

@@ -8,14 +8,16 @@ from collections.abc import Callable
 import msgspec
 
 from guardsvc.guards.native.secrets.checksums import (
+    ends_at_random,
     has_age_checksum,
     has_aws_account,
     has_crc32_base62,
     is_macaroon,
     is_signed_jwt,
+    names_a_password,
 )
 
-__all__ = ["FORMATS", "Format"]
+__all__ = ["BASIC", "FORMATS", "Format"]
 
 
 class Format(msgspec.Struct, frozen=True):
@@ -51,13 +53,22 @@ FORMATS = (
     _format("npm_token", "npm_", r"[A-Za-z0-9]{36}(?![A-Za-z0-9])", has_crc32_base62),
     _format("gitlab_token", "glpat- gldt- glrt- glcbt- glptt- glft- glimt- glagent- glsoat-", r"[A-Za-z0-9_-]{20,300}"),
     _format("pypi_token", "pypi-AgE", r"[A-Za-z0-9_-]{50,1000}", is_macaroon, random=False),
-    _format("aws_access_key", "AKIA ASIA ABIA ACCA", r"[A-Z2-7]{16}(?![A-Za-z0-9])", has_aws_account),
+    _format(
+        "aws_access_key",
+        "AKIA ASIA ABIA ACCA",
+        # With a date behind it, it tells who signed a URL (Signature Version 4), as everybody may know.
+        r"[A-Z2-7]{16}(?![A-Za-z0-9]|(?:/|%2[Ff])[0-9]{8}(?:/|%2[Ff]))",
+        has_aws_account,
+    ),
     _format("google_api_key", "AIza", r"[A-Za-z0-9_-]{35}(?![A-Za-z0-9_-])"),
     _format("google_api_key", "GOCSPX-", r"[A-Za-z0-9_-]{28}"),
     _format("google_api_key", "ya29.", r"[A-Za-z0-9_-]{20,2000}"),
     _format("slack_token", "xoxb- xoxp- xoxa- xoxr- xoxo- xoxs- xoxe- xoxe.xox xapp-", r"[A-Za-z0-9-]{20,250}"),
     _format(
-        "slack_webhook", "hooks.slack.com/", r"(?:services|workflows|triggers)/[TE][A-Z0-9]{6,12}/[A-Za-z0-9/]{20,80}"
+        "slack_webhook",
+        "hooks.slack.com/",
+        r"(?:services|workflows|triggers)/[TE][A-Z0-9]{6,12}/[A-Za-z0-9/]{20,80}",
+        ends_at_random,
     ),
     _format("stripe_key", "sk_live_ sk_test_ rk_live_ rk_test_", r"[A-Za-z0-9]{16,250}"),
     _format("stripe_key", "whsec_", r"[A-Za-z0-9+/]{32,64}"),
@@ -75,6 +86,7 @@ FORMATS = (
     _format("service_token", "pplx-", r"[A-Za-z0-9]{48}"),
     _format("service_token", "r8_", r"[A-Za-z0-9]{37}(?![A-Za-z0-9])"),
     _format("service_token", "glsa_", r"[A-Za-z0-9]{32}_[0-9a-f]{8}"),
+    _format("service_token", "sk.eyJ", r"[A-Za-z0-9_-]{40,400}\.[A-Za-z0-9_-]{20,40}(?![A-Za-z0-9_.-])"),
     _format("service_token", "glc_", r"eyJ[A-Za-z0-9+/=]{40,400}"),
     _format("service_token", "dop_v1_ doo_v1_ dor_v1_", r"[0-9a-f]{64}"),
     _format("service_token", "dapi", r"[0-9a-f]{32}(?:-[0-9])?(?![0-9a-zA-Z])"),
@@ -113,3 +125,8 @@ FORMATS = (
     ),
 )
 """Every form. Of those that begin alike the more specific come first."""
+
+BASIC = _format(
+    "url_password", "Basic basic", r" [A-Za-z0-9+/]{16,256}={0,2}(?![A-Za-z0-9+/=])", names_a_password, random=False
+)
+"""Credentials of HTTP's scheme Basic; begins as a common word does, so that it is not looked for in encodings."""

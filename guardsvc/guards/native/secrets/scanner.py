@@ -32,6 +32,9 @@ MAX_WINDOW = 16_384
 
 _URL_PARTS = re.compile(rb"""://([^\s/:@"'<>\x00]{0,64}):([^\s/@"'<>\x00]{3,128})@[A-Za-z0-9\[]""")
 _AZURE_SECRET = re.compile(rb"[A-Za-z0-9_~.]{3}[0-9]Q~[A-Za-z0-9_~.-]{31,34}")
+_BOT_TOKEN = re.compile(rb"[0-9]{8,10}:AA[A-Za-z0-9_-]{33}(?![A-Za-z0-9_-])")
+"""Of Telegram: the number of the bot, and its key."""
+_MAX_BOT = 10
 _DASH, _COLON = b"-:"
 _DIGITS = b"09"
 _IGNORABLE = tuple(
@@ -127,6 +130,8 @@ class Scanner:
             stop = private_key_end(text, start)
             return Hit("private_key", start, stop, plain, text[start : start + 24].decode("latin-1")) if stop else None
         if _DIGITS[0] <= first <= _DIGITS[1]:
+            if text.startswith(b":AA", start + 1):
+                return self._look_at_bot(text, start, plain=plain)
             secret = _AZURE_SECRET.match(text, start - 3) if start >= 3 else None  # noqa: PLR2004
             if secret is None or (plain and is_placeholder(secret[0])):
                 return None
@@ -136,6 +141,16 @@ class Scanner:
             if match is not None and self._is_one(form, match[0], plain=plain):
                 return _hit(form.rule, text, start, match.end(), plain=plain)
         return None
+
+    def _look_at_bot(self, text: bytes, end: int, *, plain: bool) -> Hit | None:
+        """A token of a bot, whose number ends here."""
+        begin = end
+        while begin > max(0, end - _MAX_BOT + 1) and _DIGITS[0] <= text[begin - 1] <= _DIGITS[1]:
+            begin -= 1
+        token = _BOT_TOKEN.match(text, begin)
+        if token is None or (plain and (is_placeholder(token[0][-33:]) or token[0] in self._allowed)):
+            return None
+        return _hit("service_token", text, begin, token.end(), plain=plain)
 
     def _look_at_url(self, text: bytes, start: int, *, plain: bool) -> Hit | None:
         """A password before the host of a URL (RFC 3986 section 3.2.1)."""

@@ -1,0 +1,97 @@
+"""Files, questions and expressions that ``sandbox_escape`` lets pass, and what differs from them in little."""
+
+from __future__ import annotations
+
+import pytest
+
+from guardsvc.guards.native.sandbox_escape.paths import is_public
+from guardsvc.model import ALLOW, Deny
+from tests.guards.test_sandbox_escape import judge
+
+
+@pytest.mark.parametrize(
+    "name", ["public.pem", "certs/ca.pem", "x\\fullchain.pem", "ca-cert.pem", "keys/public_key.pem"]
+)
+def test_public_files(name: str) -> None:
+    assert is_public(name)
+    assert judge({"path": name}) is ALLOW
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "server.pem",
+        "ca-key.pem",
+        "certKey.pem",
+        "public/private.pem",
+        "cert_private.pem",
+        "cert-bundle.pem",
+        "site.pem?x=/public.pem",
+        "site.pem#/public.pem",
+        "site.pem\x00/public.pem",
+        "republic.pem",
+        f"{'a' * 300}.public.pem",
+    ],
+)
+def test_files_that_may_be_private(name: str) -> None:
+    assert not is_public(name)
+    assert isinstance(judge({"path": name}), Deny)
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "what does child_process do",
+        "node child_process exec, spawn",
+        "how does modprobe nvidia work?",
+        "which sp_configure options",
+        "information_schema documentation",
+    ],
+)
+def test_questions_pass(query: str) -> None:
+    assert judge({"query": query}) is ALLOW
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        'require("child_process").exec',
+        'node\nrequire("child_process")',
+        'what; require("child_process")',
+        'what does require("child_process").exec("id") do',
+        'how __import__("os").popen("id")',
+        "python `x` __import__('os')",
+        'how {__import__("os")}',
+        "nsenter --target 1",
+        "how; nsenter --target 1",
+        "how\nnsenter --target 1 -m",
+        "what $(nsenter --target 1 -m)",
+        "how | nsenter --target 1",
+        "xp_cmdshell whoami",
+        "what execute master.dbo.xp_cmdshell whoami",
+        "information_schema.tables columns",
+        "what, information_schema.tables",
+        "what natural join information_schema.tables",
+        "list union table information_schema.tables",
+        "show tables from information_schema",
+    ],
+)
+def test_what_could_be_read_behind_a_question_is_refused(query: str) -> None:
+    assert isinstance(judge({"query": query}), Deny)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{{this}}",
+        "{{#each a}}{{this.constructor}}{{/each}}",
+        "{{#each a}}{{this.b.c}}{{/each}}",
+        "{{#each a}}{{lookup this b}}{{/each}}",
+        "{{#each a}}{{{this}}}{{/each}}",
+        "${sys:user.home}/${env:AWS_SECRET_KEY}",
+        "${script:javascript:1}",
+        "${ url:UTF-8:http://x.example}",
+    ],
+)
+def test_expressions_that_do_more_than_print_are_refused(text: str) -> None:
+    assert isinstance(judge({"name": text}), Deny)
