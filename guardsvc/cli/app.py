@@ -102,7 +102,7 @@ def serve(
 
 @app.command()
 def validate(file: Annotated[str, typer.Argument(help="Configuration file.")], output: OutputOption = "human") -> None:
-    """Check a configuration: every problem at once, and what the policy amounts to."""
+    """Check a configuration. Every problem is told at once, and what is legal but seldom meant."""
     from guardsvc.cli.validate import run_validate
 
     run_validate(file, as_json=as_json(output))
@@ -118,7 +118,7 @@ def explain(
     principal: Annotated[str | None, typer.Option(help="Principal of the caller.")] = None,
     output: OutputOption = "human",
 ) -> None:
-    """Show the chain for an operation: the guards in order, which would run, and what becomes of each one's failure."""
+    """Show the chain for an operation. It has the guards in order, which would run, and what becomes of failures."""
     from guardsvc.cli.explain import run_explain
 
     run_explain(
@@ -141,7 +141,7 @@ def healthcheck(
     service: Annotated[str, typer.Option(help="gRPC service of a single process; all of them by default.")] = "",
     timeout: Annotated[float, typer.Option(help="Seconds to wait.", min=0.01, max=60)] = 2.0,
 ) -> None:
-    """Ask a running service for its health, several workers through /readyz. Exit code 4 unless it serves."""
+    """Ask a running service for its health. Several workers are asked through /readyz. Exit code 4 unless it serves."""
     from guardsvc.cli.healthcheck import run_healthcheck
 
     run_healthcheck(
@@ -166,15 +166,17 @@ def bench(
     wasm_config: Annotated[str, typer.Option(help="Settings of that component, a JSON object.")] = "{}",
     output: OutputOption = "human",
 ) -> None:
-    """Measure what a decision costs beside an empty gRPC handler, in one run on this machine (Linux)."""
+    """Measure what a decision costs. An empty gRPC handler is beside it, in one run on this machine (Linux)."""
     from guardsvc.cli.bench import run_bench, run_hostile
 
     if wasm:
         import json
 
         from guardsvc.cli.bench.wasm import run_wasm
+        from guardsvc.cli.wasm.trial import quiet, trial
 
-        run_wasm(wasm, json.loads(wasm_config), rounds=rounds, as_json=as_json(output))
+        with trial(), quiet():
+            run_wasm(wasm, json.loads(wasm_config), rounds=rounds, as_json=as_json(output))
         return
     if hostile:
         run_hostile(repeats=rounds, only=only, as_json=as_json(output))
@@ -194,7 +196,7 @@ def version(output: OutputOption = "human") -> None:
 
 @config_app.command("schema")
 def config_schema() -> None:
-    """Print the JSON Schema of the configuration, with the guard types installed here."""
+    """Print the JSON Schema of the configuration. It has the guard types that are installed here."""
     from guardsvc.cli.reference import print_schema
 
     print_schema()
@@ -202,7 +204,7 @@ def config_schema() -> None:
 
 @config_app.command("reference")
 def config_reference() -> None:
-    """Print the reference of the configuration, with the guard types installed here."""
+    """Print the reference of the configuration. It has the guard types that are installed here."""
     from guardsvc.cli.reference import print_reference
 
     print_reference()
@@ -243,7 +245,7 @@ def exception_add(
     for_caller: Annotated[bool, typer.Option("--for-caller", help="Only for the principal of the decision.")] = False,
     write: Annotated[bool, typer.Option("--write", help="Put it into the file instead of printing it.")] = False,
 ) -> None:
-    """Make an exception of the findings of a decision that was audited: print it, or write it into the file."""
+    """Make an exception of the findings of an audited decision. It is printed, or written into the file."""
     from guardsvc.cli.exception import AddOptions, run_add
 
     run_add(

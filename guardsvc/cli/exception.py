@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import json
-import os
 import re
-import shutil
 import sys
-import tempfile
+import time
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
-import yaml
-
+from guardsvc.cli.exception_file import with_exceptions, write_exceptions
 from guardsvc.cli.exit_codes import ExitCode
-from guardsvc.config.insert import InsertError, append_item, block
+from guardsvc.config.insert import InsertError, block
 from guardsvc.model import SubjectKind
 from guardsvc.policy import AmbiguousServerError, Policy
 from guardsvc.server.configuration import load_configuration
@@ -30,6 +28,7 @@ MAX_TEXT = 256
 """Characters of a text that the audit keeps, and that a criterion may have."""
 CUT = "…"
 """How the audit ends a text that it has cut."""
+_CRITERIA = ("rule", "guard", "server", "tool", "where", "tenant", "principal")
 _LISTED = re.compile(r"/tools/[0-9]+(?=/|$)")
 
 
@@ -49,12 +48,39 @@ class AddOptions:
 
 def run_add(options: AddOptions) -> None:
     """Print the exceptions to paste, or write them into the file; nothing that does not validate is written."""
+    if not options.reason.strip():
+        _end("--reason is empty; say why the findings are false, for those who read the exception later")
+    if options.until is not None and datetime.fromisoformat(options.until).timestamp() <= time.time():
+        _end(f"--until {options.until} is over: the exception would set nothing aside")
     policy = load_configuration(Path(options.config)).policy
     record = _record(options)
     if options.for_caller and not record.get("verified"):
         _end(f"the caller of decision {options.decision} is not verified; no exception can be for it alone")
+    items = _items(record, policy, options)
+    path = Path(options.config)
+    try:
+        if options.write:
+            write_exceptions(path, items)
+            print(f"{path}: {len(items)} exception{'s' * (len(items) != 1)} added", file=sys.stderr)
+        else:
+            with suppress(InsertError):
+                with_exceptions(path, path.read_bytes(), items)
+            print("policy:\n  exceptions:")
+    except InsertError as error:
+        _end(f"{path}: {error}; without --write the exception is printed, to be pasted")
+    except OSError as error:
+        _end(f"{path} cannot be written: {error.strerror}")
+    print("".join(block(item, 4) for item in items), end="")
+
+
+def _items(record: dict[str, Any], policy: Policy, options: AddOptions) -> list[dict[str, Any]]:
+    """The exceptions that the file has not yet; ends the command where there is none."""
     items = [_item(finding, guard, record, policy, options) for guard, finding in _findings(record, policy, options)]
     items = [item for index, item in enumerate(items) if item not in items[:index]]
+    if there := [name for item in items if (name := _there(item, policy)) is not None]:
+        items = [item for item in items if _there(item, policy) is None]
+        if not items:
+            _end(f"{options.config} has all of it already: {', '.join(dict.fromkeys(there))}")
     if not items and (incomplete := _unexceptable(record, policy, options)):
         _end(
             f"decision {options.decision} rests on {', '.join(incomplete)}: not all of the message was looked at, "
@@ -65,15 +91,7 @@ def run_add(options: AddOptions) -> None:
             f"decision {options.decision} has no finding that an exception can set aside"
             + (f" of rule {', '.join(options.rules)}" if options.rules else "")
         )
-    try:
-        if options.write:
-            _write(Path(options.config), items)
-        else:
-            _check(Path(options.config), items)
-            print("policy:\n  exceptions:")
-    except OSError as error:
-        _end(f"{options.config} cannot be written: {error.strerror}")
-    print("".join(block(item, 4) for item in items), end="")
+    return _named(items, policy, options)
 
 
 def _record(options: AddOptions) -> dict[str, Any]:
@@ -160,6 +178,28 @@ def _item(
     return {name: value for name, value in item.items() if value is not None}
 
 
+def _named(items: Sequence[dict[str, Any]], policy: Policy, options: AddOptions) -> list[dict[str, Any]]:
+    """The items with an id each, by which metrics and records know them whatever is put before them or removed."""
+    taken = {entry.id for entry in policy.exceptions}
+    named = []
+    for item in items:
+        stem = f"{item['rule'][:200]}-{options.decision[-8:]}"
+        ids = (stem, *(f"{stem}-{number}" for number in range(2, len(taken) + 3)))
+        name = next(each for each in ids if each not in taken)
+        taken.add(name)
+        named.append({"id": name, **item})
+    return named
+
+
+def _there(item: dict[str, Any], policy: Policy) -> str | None:
+    """The exception of the policy that is the same but for its reason and its end, if that is not over."""
+    criteria = {name: item.get(name) for name in _CRITERIA}
+    for entry, settings in zip(policy.exceptions, policy.settings.exceptions, strict=True):
+        if not entry.is_expired(time.time()) and {name: getattr(settings, name) for name in _CRITERIA} == criteria:
+            return entry.id
+    return None
+
+
 def _tool(finding: dict[str, Any], record: dict[str, Any], policy: Policy) -> tuple[str | None, str | None]:
     """Server and the server's own name of the tool; in a list the audit has it as the gateway shows it."""
     listed, server = finding.get("tool"), record.get("server")
@@ -182,56 +222,6 @@ def _whole(text: str | None) -> str | None:
         return None
     # A text of its own may end as one that was cut does.
     return f"{text.removesuffix(CUT)[:255]}*" if len(text) > MAX_TEXT else text
-
-
-def _write(path: Path, items: Sequence[dict[str, Any]]) -> None:
-    """Replace the file at once by one with the exceptions in it, if that one is right as a whole."""
-    target = path.resolve()
-    made = _check(path, items, keep=True)
-    if made is None:
-        raise AssertionError("the file that was kept is gone")
-    shutil.copymode(target, made)
-    made.replace(target)
-    print(f"{path}: {len(items)} exception{'s' * (len(items) != 1)} added", file=sys.stderr)
-
-
-def _check(path: Path, items: Sequence[dict[str, Any]], *, keep: bool = False) -> Path | None:
-    """Build the configuration with the exceptions in it, in a file beside its own.
-
-    Returns:
-        That file where it is kept.
-    """
-    target = path.resolve()
-    before = target.read_bytes()
-    text = before.decode("utf-8")
-    try:
-        for item in items:
-            text = append_item(text, ("policy", "exceptions"), item)
-    except InsertError as error:
-        if keep:
-            _end(f"{path}: {error}; without --write the exception is printed, to be pasted")
-        return None
-    expected = yaml.safe_load(before)
-    expected["policy"]["exceptions"] = [*(expected["policy"].get("exceptions") or ()), *items]
-    if yaml.safe_load(text) != expected:
-        _end(f"{path}: the exception cannot be added without changing something else; paste it yourself")
-    handle, name = tempfile.mkstemp(prefix=f".{target.name}.", suffix=".new", dir=target.parent)
-    made = Path(name)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(text.encode("utf-8"))
-            file.flush()
-            os.fsync(file.fileno())
-        load_configuration(made)
-        if keep and target.read_bytes() != before:
-            _end(f"{path}: somebody else has just changed it; try again")
-    except BaseException:
-        made.unlink()
-        raise
-    if keep:
-        return made
-    made.unlink()
-    return None
 
 
 def _end(message: str) -> NoReturn:

@@ -121,7 +121,6 @@ def _why_not(bound: BoundGuard, operation: Operation) -> str | None:
 
 def _print(described: dict[str, Any]) -> None:
     from rich.console import Console
-    from rich.table import Table
 
     console = Console(highlight=False, markup=False, soft_wrap=True)
     policy, operation = described["policy"], described["operation"]
@@ -150,12 +149,20 @@ def _print(described: dict[str, Any]) -> None:
             console.print(f"       exceptions {', '.join(guard['exceptions'])}")
     if described["guards"]:
         console.print("\nfail matrix: what becomes of a guard that cannot answer, in every phase")
-        matrix = Table("", *(guard["guard"] for guard in described["guards"]), box=None, pad_edge=False)
-        for kind in ErrorKind:
-            matrix.add_row(kind.value, *(guard["on_failure"][kind] for guard in described["guards"]))
-        console.print(matrix)
+    for outcomes, guards in _alike(described["guards"]).items():
+        console.print(f"  {', '.join(guards)}")
+        for kind, outcome in zip(ErrorKind, outcomes, strict=True):
+            console.print(f"    {kind.value:<17}  {outcome}")
     if not any(guard["runs"] and guard["mode"] == "enforce" for guard in described["guards"]):
         console.print(f"\nNo enforcing guard judges this operation: the default decides, {policy['default']}.")
+
+
+def _alike(guards: list[dict[str, Any]]) -> dict[tuple[str, ...], list[str]]:
+    """The guards by what becomes of each kind of failure: a column for each would not fit on any screen."""
+    alike: dict[tuple[str, ...], list[str]] = {}
+    for guard in guards:
+        alike.setdefault(tuple(guard["on_failure"][kind] for kind in ErrorKind), []).append(guard["guard"])
+    return alike
 
 
 def _given(value: Any) -> Any:

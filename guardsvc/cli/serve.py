@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
 __all__ = ["run_service"]
 
+_SPOKEN = {"grpc": "gRPC", "http": "HTTP"}
+"""How listeners are told, by what they serve."""
+
 GRPC_EXPERIMENTS = "-event_engine_listener,-event_engine_client"
 """grpcio 1.85 spends a fifth less CPU per call without its event engine; read when grpc is first imported."""
 
@@ -32,6 +35,7 @@ def run_service(config: str | None, overrides: Mapping[str, Any], *, quiet: bool
     os.environ.pop("PROMETHEUS_MULTIPROC_DIR", None)
     from guardsvc.observe import configure_logging
     from guardsvc.server.live_policy import tell_expired_exceptions
+    from guardsvc.server.open_files import make_room_for_connections
     from guardsvc.server.storage import load_to_serve
 
     path = None if config is None else Path(config)
@@ -39,6 +43,7 @@ def run_service(config: str | None, overrides: Mapping[str, Any], *, quiet: bool
     configuration = load()
     configure_logging(configuration.service.log.level, configuration.service.log.format)
     tell_expired_exceptions(configuration.policy)
+    make_room_for_connections(configuration.service)
     run = _run_alone if configuration.service.workers == 1 else _run_workers
     run(configuration, path, load, quiet=quiet)
 
@@ -102,7 +107,8 @@ def _say_ready(
 
     from guardsvc.server.memory import memory_bound
 
-    first = [next(iter(listeners.values())) for listeners in workers]
+    settings = configuration.service.listeners
+    first = [next(at for name, at in each.items() if settings[name].serves == "grpc") for each in workers]
     policy = configuration.policy
     parts = memory_bound(configuration)
     structlog.get_logger(__name__).info(
@@ -128,15 +134,16 @@ def _mib(size: int) -> int:
 def _banner(configuration: Configuration, workers: Sequence[Mapping[str, str]], metrics: str) -> str:
     from guardsvc.server.memory import memory_bound
 
-    policy = configuration.policy
+    policy, settings = configuration.policy, configuration.service.listeners
     guards = ", ".join(bound.id for bound in policy.guards) or "none: every operation gets the default"
     command = _command()
-    asked = "\n".join(
-        f"  {'ext_authz' if number == 0 else '':<9}  {', '.join(listeners.values())} (gRPC"
-        + (f", worker {number})" if len(workers) > 1 else ")")
+    addresses = [
+        f"{address} ({_SPOKEN[settings[name].serves]}{f', worker {number}' if len(workers) > 1 else ''})"
         for number, listeners in enumerate(workers)
-    )
-    example = "ext_authz" if len(workers) == 1 else "ext_authz_workers"
+        for name, address in listeners.items()
+    ]
+    asked = "\n".join(f"  {'' if row else 'gateways':<9}  {address}" for row, address in enumerate(addresses))
+    example = "_workers" if len(workers) > 1 else "_uds" if addresses[0].startswith("unix:") else ""
     return f"""guardsvc {guardsvc.__version__} is ready
 {asked}
   metrics    http://{metrics}/metrics (and /livez /readyz /version)
@@ -144,7 +151,7 @@ def _banner(configuration: Configuration, workers: Sequence[Mapping[str, str]], 
   guards     {guards}
   memory     at most {_mib(sum(memory_bound(configuration).values()))} MiB, whatever is sent
 Next:
-  a gateway   deploy/envoy/{example}.yaml points Envoy here; see docs/gateways.md
+  a gateway   deploy/envoy/ext_authz{example}.yaml for Envoy, with the addresses above in it; see docs/gateways.md
   a message   echo '{{"jsonrpc":"2.0","id":1,"method":"ping"}}' | {command} check
   a policy    docs/configuration.md; {command} validate FILE; {command} serve --config FILE
   stop        Ctrl-C or SIGTERM"""

@@ -13,12 +13,15 @@ from guardsvc.cli.redacting import EXT_AUTHZ_DENIES, redacts_requests
 from guardsvc.config import ConfigError
 from guardsvc.guards.wasm.settings import WasmSettings
 from guardsvc.model import Phase
+from guardsvc.policy import points_of
+from guardsvc.policy.identity_settings import CertificateSource, JwtSource
 from guardsvc.server.configuration import Configuration, load_configuration
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from guardsvc.policy import BoundGuard, Policy
+    from guardsvc.policy.identity_settings import Source
     from guardsvc.server.settings import ServiceSettings
 
 __all__ = ["run_validate"]
@@ -94,13 +97,28 @@ def _warnings(configuration: Configuration) -> list[str]:
         if not bound.points
     )
     warnings.extend(
+        f"guard {bound.id} finds nothing there: its runs_on has none of the phases that {bound.type.name} is made for "
+        f"({', '.join(sorted(bound.type.runs_on))})"
+        for bound in policy.guards
+        if bound.points and not bound.points & points_of(bound.type.runs_on)
+    )
+    warnings.extend(
         f"guard {bound.id} never runs: match.tools covers what tools do, and it judges what servers list"
         for bound in policy.guards
         if bound.points and bound.scope is not None and bound.scope.tools is not None and not _has_tools(bound)
     )
     warnings.extend(_warnings_about_exceptions(policy))
+    if policy.settings.identity.require_verified and not any(map(_proves, policy.settings.identity.sources)):
+        warnings.append("identity.require_verified: no source proves a principal, so every caller is refused")
     warnings.extend(_warnings_about_peers(configuration.service))
     return warnings
+
+
+def _proves(source: Source) -> bool:
+    """Whether a source can name a principal that counts as proven."""
+    return isinstance(source, CertificateSource) or (
+        source.principal is not None and (isinstance(source, JwtSource) or source.verified)
+    )
 
 
 def _has_tools(bound: BoundGuard) -> bool:

@@ -15,6 +15,9 @@ LogLevel = Literal["debug", "info", "warning", "error"]
 LogFormat = Literal["json", "console"]
 LEVELS: tuple[LogLevel, ...] = ("debug", "info", "warning", "error")
 
+_WATCHING = "watchfiles"
+"""A library with a line for every change of a folder, which a log that is in the folder would answer with the next."""
+
 
 def configure_logging(level: LogLevel, log_format: LogFormat, *, worker: int | None = None) -> None:
     """Send structlog's and the standard library's events through one chain to standard error.
@@ -70,6 +73,7 @@ def set_level(level: LogLevel) -> None:
     number = logging.getLevelNamesMapping()[level.upper()]
     logging.getLogger().setLevel(number if level == "debug" else max(number, logging.WARNING))
     logging.getLogger("guardsvc").setLevel(number)
+    logging.getLogger(_WATCHING).setLevel(max(number, logging.WARNING))
 
 
 def shows_debug() -> bool:

@@ -1,6 +1,6 @@
 """Policy: what an operator configured, joined with the guard registry into one immutable object."""
 
-from guardsvc.policy.build import build_policy, policy_model
+from guardsvc.policy.build import build_policy, points_of, policy_model
 from guardsvc.policy.identity import UNREADABLE, Evidence, Identity, IdentityError
 from guardsvc.policy.policy import BoundGuard, Policy, Step
 from guardsvc.policy.servers import AmbiguousServerError, Place, ServerTable
@@ -19,5 +19,6 @@ __all__ = [
     "ServerTable",
     "Step",
     "build_policy",
+    "points_of",
     "policy_model",
 ]

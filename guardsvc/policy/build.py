@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
     from guardsvc.config import Checker
 
-__all__ = ["build_policy", "policy_model"]
+__all__ = ["build_policy", "points_of", "policy_model"]
 
 Path = tuple[str | int, ...]
 
@@ -193,7 +193,7 @@ def _bind(
         failure_mode=entry.failure_mode,
         timeout=_timeout(entry),
         mode=entry.mode,
-        points=_points(entry.runs_on or guard_type.runs_on) & getattr(guard, "points", ALL_POINTS),
+        points=points_of(entry.runs_on or guard_type.runs_on) & getattr(guard, "points", ALL_POINTS),
         scope=Scope.compile(entry.match),
         window=Window.compile(entry.active),
         exceptions=exceptions.of_guard(entry.name) if guard_type.suppressible else None,
@@ -202,7 +202,8 @@ def _bind(
     )
 
 
-def _points(runs_on: Iterable[Phase | Direction]) -> frozenset[Point]:
+def points_of(runs_on: Iterable[Phase | Direction]) -> frozenset[Point]:
+    """The directions and phases that ``runs_on`` stands for."""
     points: set[Point] = set()
     for name in runs_on:
         directions = (name,) if isinstance(name, Direction) else tuple(Direction)

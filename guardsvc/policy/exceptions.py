@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated
 
-from pydantic import AwareDatetime, Field
+from pydantic import AfterValidator, AwareDatetime, Field
 
 from guardsvc.model import Globs, Settings, SubjectKind
 from guardsvc.policy.servers import AmbiguousServerError
@@ -23,6 +23,15 @@ __all__ = ["ExceptionSettings", "Exceptions", "FindingException", "tool_of"]
 Name = Annotated[str, Field(min_length=1, max_length=256)]
 
 
+def _check_pointer(text: str) -> str:
+    if not text.startswith(("/", "*")):
+        raise ValueError(f'"{text[:80]}" is no JSON pointer, which begins with /, such as /tools/*/description')
+    return text
+
+
+Pointer = Annotated[Name, AfterValidator(_check_pointer)]
+
+
 class ExceptionSettings(Settings):
     """One exception. Its criteria are globs (``*`` is any run of characters); all that are given must match."""
 
@@ -34,7 +43,7 @@ class ExceptionSettings(Settings):
         default=None,
         description="Tool, as its server names it: the one called, or the one of a tools list that the finding is in.",
     )
-    where: Name | None = Field(
+    where: Pointer | None = Field(
         default=None, description="JSON pointer of the finding in the payload, such as `/tools/*/description`."
     )
     tenant: Name | None = Field(default=None, description="Tenant, of callers whose identity is verified.")

@@ -89,6 +89,12 @@ class JwtSource(Settings):
     )
     principal: ClaimPath | None = Field(default="sub", description="Claim that names the principal.")
 
+    @model_validator(mode="after")
+    def _names_claims(self) -> Self:
+        if self.tenant is None and self.principal is None:
+            raise SettingsError((), "names no claim; give tenant or principal")
+        return self
+
 
 class ContextExtensionsSource(Settings):
     """Values that the gateway's configuration gives for a route (`context_extensions`)."""
@@ -97,6 +103,12 @@ class ContextExtensionsSource(Settings):
     tenant: Key | None = Field(default="tenant", description="Key of the tenant.")
     principal: Key | None = Field(default=None, description="Key of the principal.")
     verified: bool = Field(default=False, description="Whether what it names counts as proven.")
+
+    @model_validator(mode="after")
+    def _names_keys(self) -> Self:
+        if self.tenant is None and self.principal is None:
+            raise SettingsError((), "names no key; give tenant or principal")
+        return self
 
 
 class HeaderSource(Settings):

@@ -113,6 +113,16 @@ def test_the_bound_of_workers_is_that_of_the_settings() -> None:
     assert options.MAX_WORKERS == MAX_WORKERS
 
 
+def test_lists_of_commands_cut_nothing_off(guardsvc: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    lines = guardsvc("--help").out.partition("Commands:\n")[2].splitlines()
+    for command in [line.split()[0] for line in lines if line]:
+        lines += guardsvc(command, "--help").out.partition("Commands:\n")[2].splitlines()
+
+    assert len(lines) > 30
+    assert [line for line in lines if line.endswith("...")] == []
+
+
 def test_help_without_a_command(guardsvc: Command) -> None:
     assert "Commands:" in guardsvc("--help").out
     assert guardsvc("--help").code == ExitCode.OK

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 from typing import TYPE_CHECKING, Any
 
@@ -137,6 +138,7 @@ def test_a_finding_of_a_call_is_excepted_for_that_tool_and_tenant(
     assert (answer.code, answer.err) == (0, "")
     assert printed(answer.out) == [
         {
+            "id": "secret-018f",
             "rule": "secret",
             "guard": "w",
             "server": "library",
@@ -190,6 +192,12 @@ def test_what_is_set_aside_already_and_what_cannot_be_is_left_out(
     assert guardsvc(*add(config, audited(tmp_path, finding()), "--rule", "token")).code == 2
 
 
+def test_each_has_an_id_of_its_own(guardsvc: Command, config: Path, tmp_path: Path) -> None:
+    assert guardsvc(*add(config, audited(tmp_path, finding(where="/arguments/p")), "--write")).code == 0
+    answer = guardsvc(*add(config, audited(tmp_path, finding(), finding(where="/arguments/r"), finding("token"))))
+    assert [item["id"] for item in printed(answer.out)] == ["secret-018f-2", "secret-018f-3", "token-018f"]
+
+
 def test_texts_that_the_audit_has_cut_end_in_a_glob(guardsvc: Command, config: Path, tmp_path: Path) -> None:
     (item,) = printed(guardsvc(*add(config, audited(tmp_path, finding(where="/" + "x" * 400)))).out)
     assert item["where"] == "/" + "x" * 254 + "*"
@@ -204,7 +212,7 @@ def test_written_the_file_is_the_same_but_for_the_exception(guardsvc: Command, c
     added = text[text.index("  exceptions:") : text.index("  servers:")]
     assert text.replace(added, "") == CONFIGURATION
     assert config.stat().st_mode & 0o777 == 0o640
-    assert guardsvc(*add(config, audit, "--write", "--rule", "secret")).code == 0
+    assert guardsvc(*add(config, audited(tmp_path, finding("token")), "--write")).code == 0
     assert len(yaml.safe_load(config.read_text())["policy"]["exceptions"]) == 2
     assert sorted(path.name for path in tmp_path.iterdir()) == ["audit.jsonl", "config.yaml"]
 
@@ -228,7 +236,7 @@ def test_an_exception_of_a_decision_makes_the_decision_another(guardsvc: Command
     assert (before.code, before.object["verdict"]) == (1, "deny")
     assert (after.code, after.object["verdict"]) == (0, "allow")
     guards = after.object["decisions"][0]["guards"]
-    assert [found["suppressed_by"] for guard in guards for found in guard["findings"]] == ["exceptions[0]"]
+    assert [found["suppressed_by"] for guard in guards for found in guard["findings"]] == ["secret-018f"]
 
 
 @pytest.mark.parametrize(
@@ -256,6 +264,7 @@ def test_what_does_not_validate_with_the_exception_is_not_written(
     audit = audited(tmp_path, finding(), asked=operation(server="gone"))
     answer = guardsvc(*add(config, audit, "--write"))
     assert answer.code == 3
+    assert answer.err.startswith(f"guardsvc: {config}:")
     assert '"gone" matches no server' in answer.err
     assert config.read_text() == CONFIGURATION
     assert sorted(path.name for path in tmp_path.iterdir()) == ["audit.jsonl", "config.yaml"]
@@ -264,6 +273,39 @@ def test_what_does_not_validate_with_the_exception_is_not_written(
 @pytest.mark.parametrize("more", [("--until", "tomorrow"), ("--until", "2030-01-01"), ("--until", "2030-01-01T00:00")])
 def test_an_instant_needs_an_offset(guardsvc: Command, config: Path, tmp_path: Path, more: tuple[str, ...]) -> None:
     assert guardsvc(*add(config, audited(tmp_path, finding()), *more)).code == 2
+
+
+def test_an_end_that_is_over_and_an_empty_reason_are_refused(guardsvc: Command, config: Path, tmp_path: Path) -> None:
+    audit = audited(tmp_path, finding())
+    over = guardsvc(*add(config, audit, "--until", "2020-01-01T00:00:00Z"))
+    assert (over.code, over.out) == (2, "")
+    assert "is over" in over.err
+    blank = guardsvc(*add(config, audit, "--reason", " "))
+    assert (blank.code, blank.out) == (2, "")
+    assert "--reason is empty" in blank.err
+
+
+def test_what_the_file_has_already_is_not_added_again(guardsvc: Command, config: Path, tmp_path: Path) -> None:
+    audit = audited(tmp_path, finding(), finding(rule="token"))
+    assert guardsvc(*add(config, audit, "--write", "--rule", "secret")).code == 0
+    once = config.read_text()
+    again = guardsvc(*add(config, audit, "--write", "--rule", "secret"))
+    assert (again.code, again.err) == (2, f"guardsvc: {config} has all of it already: secret-018f\n")
+    assert config.read_text() == once
+    assert [item["rule"] for item in printed(guardsvc(*add(config, audit)).out)] == ["token"]
+
+
+def test_printing_needs_no_right_to_write(
+    guardsvc: Command, config: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    audit = audited(tmp_path, finding())
+
+    def read_only(*_: object, **__: object) -> None:
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    monkeypatch.setattr("tempfile.mkstemp", read_only)
+    assert len(printed(guardsvc(*add(config, audit)).out)) == 1
+    assert guardsvc(*add(config, audit, "--write")).err.endswith("cannot be written: Read-only file system\n")
 
 
 def test_a_decision_that_was_not_audited(guardsvc: Command, config: Path, tmp_path: Path) -> None:

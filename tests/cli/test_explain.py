@@ -75,6 +75,20 @@ def test_the_fail_matrix(guardsvc: Command, tmp_path: Path) -> None:
     assert set(found["shadow"]["on_failure"].values()) == {"recorded only"}
 
 
+def test_the_fail_matrix_is_told_once_for_all_guards_alike(guardsvc: Command, tmp_path: Path) -> None:
+    file = tmp_path / "config.yaml"
+    modes = {"a": "fail_closed", "b": "fail_open", "c": "fail_closed"}
+    entries = [{"type": "protocol_compliance", "id": id_, "failure_mode": mode} for id_, mode in modes.items()]
+    file.write_text(json.dumps({"policy": {"guards": entries}}))
+    told = guardsvc("explain", "-c", file).out.partition("fail matrix")[2].splitlines()[1:]
+
+    assert [line for line in told if not line.startswith("    ")] == ["  a, c", "  b"]
+    assert [line.split() for line in told if " timeout " in line] == [
+        ["timeout", "deny", "guard_timeout"],
+        ["timeout", "allow"],
+    ]
+
+
 @pytest.mark.parametrize("method", ["initialize", "http/get_stream", "no/such", "", "\x1b[2J\n"])
 @pytest.mark.parametrize("output", ["json", "human"])
 def test_any_method_is_explained(guardsvc: Command, method: str, output: str) -> None:

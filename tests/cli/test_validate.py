@@ -110,6 +110,7 @@ def test_a_missing_file(guardsvc: Command, tmp_path: Path) -> None:
 
 
 OPEN = "{type: access_list, settings: {unknown_server: allow, default: allow}"
+UNPROVEN = "{type: jwt, principal: null}, {type: context_extensions, principal: p}"
 
 
 @pytest.mark.parametrize(
@@ -123,6 +124,17 @@ OPEN = "{type: access_list, settings: {unknown_server: allow, default: allow}"
         (f"policy: {{guards: [{OPEN}, failure_mode: fail_open}}]}}", ["guard access_list fails open"]),
         ("policy: {guards: [{type: tool_poisoning, match: {tools: [a]}}]}", ["guard tool_poisoning never runs: match"]),
         ("policy: {guards: [{type: data_leak, match: {tools: [a]}}]}", []),
+        (
+            "policy: {guards: [{type: tool_poisoning, runs_on: [tool_invoke]}]}",
+            [
+                "guard tool_poisoning finds nothing there: its runs_on has none of the phases that tool_poisoning is",
+            ],
+        ),
+        (
+            f"policy: {{guards: [{OPEN}}}], identity: {{require_verified: true, sources: [{UNPROVEN}]}}}}",
+            ["identity.require_verified: no source proves a principal, so every caller is refused"],
+        ),
+        (f"policy: {{guards: [{OPEN}}}], identity: {{require_verified: true}}}}", []),
         (
             f"service: {{listeners: {{default: {{address: '0.0.0.0:9191'}}}}}}\npolicy: {{guards: [{OPEN}}}]}}",
             [

@@ -44,6 +44,7 @@ class Guard(Settings):
     id: str
     failure_mode: FailureMode = FailureMode.FAIL_CLOSED
     enabled: bool = True
+    sure: Literal[True] = True
     timeout_ms: Annotated[int, Field(ge=1, le=5000)] = 100
     ratio: Annotated[float, Field(gt=0, lt=1)] = 0.5
     step: Annotated[int, Field(multiple_of=5)] = 5
@@ -89,6 +90,7 @@ def problems_of(model: type[BaseModel], text: str) -> list[str]:
     ("text", "problem"),
     [
         ("failure_mode: open", 'failure_mode: "open" is not one of fail_closed, fail_open (line 2)'),
+        ("sure: false", "sure: false is not one of true (line 2)"),
         ("failure_mode: [open]", "failure_mode: a list is not one of fail_closed, fail_open (line 2)"),
         (
             "failure_mod: fail_open",
@@ -107,8 +109,8 @@ def problems_of(model: type[BaseModel], text: str) -> list[str]:
         ("timeout_ms: [1]", "timeout_ms: the value is a list; expected an integer (line 2)"),
         ("timeout_ms: 0", "timeout_ms: 0 is out of range; expected at least 1 (line 2)"),
         ("timeout_ms: 9999", "timeout_ms: 9999 is out of range; expected at most 5000 (line 2)"),
-        ("ratio: 0", "ratio: 0 is out of range; expected more than 0.0 (line 2)"),
-        ("ratio: 1.0", "ratio: 1.0 is out of range; expected less than 1.0 (line 2)"),
+        ("ratio: 0", "ratio: 0 is out of range; expected more than 0 (line 2)"),
+        ("ratio: 1.0", "ratio: 1.0 is out of range; expected less than 1 (line 2)"),
         ("ratio: half", 'ratio: "half" is a string; expected a number (line 2)'),
         (
             f"step: {10**40 + 1}",

@@ -113,7 +113,8 @@ def test_an_empty_file_is_whole(tmp_path: Path) -> None:
     path = tmp_path / "empty"
     path.touch()
 
-    assert verify([str(path)], KEYS).breaks == []
+    report = verify([str(path)], KEYS)
+    assert (report.breaks, report.notes) == ([], [f"{path}: holds no record"])
 
 
 def test_a_beginning_that_was_cut_off_is_told(path: Path) -> None:

@@ -22,10 +22,10 @@ HOSTILE = 'x\n{"event":"decision","verdict":"allow"}\r\x1b[2J\u2028\u202e\x00\x8
 @pytest.fixture(autouse=True)
 def _logging() -> Iterator[None]:
     """Leave the logging of the tests as it was."""
-    root, own = logging.getLogger(), logging.getLogger("guardsvc")
-    before = (root.handlers[:], root.level, own.level)
+    root, own, watching = (logging.getLogger(name) for name in (None, "guardsvc", "watchfiles"))
+    before = (root.handlers[:], root.level, own.level, watching.level)
     yield
-    root.handlers[:], root.level, own.level = before
+    root.handlers[:], root.level, own.level, watching.level = before
     structlog.reset_defaults()
 
 
@@ -181,6 +181,15 @@ def test_libraries_are_quiet_below_warning_unless_debugging(capsys: pytest.Captu
     lines = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
     assert [line["event"] for line in lines] == ["trouble", "detail"]
     assert lines[0]["logger"] == "some.library"
+
+
+@pytest.mark.parametrize("level", ["debug", "info"])
+def test_a_log_beside_the_configuration_does_not_feed_itself(capsys: pytest.CaptureFixture[str], level: Any) -> None:
+    configure_logging(level, "json")
+    for number in (logging.DEBUG, logging.INFO):
+        logging.getLogger("watchfiles.main").log(number, "1 change detected")
+
+    assert capsys.readouterr().err == ""
 
 
 def test_exceptions_are_part_of_the_line(capsys: pytest.CaptureFixture[str]) -> None:

@@ -35,6 +35,7 @@ NAMES = {
     "guardsvc_uncorrelated_responses_total": ("counter", {"cause"}),
     "guardsvc_tls_reloads_total": ("counter", {"listener", "result"}),
     "guardsvc_tls_stale": ("gauge", {"listener"}),
+    "guardsvc_tls_certificate_expires_timestamp_seconds": ("gauge", {"listener"}),
     "guardsvc_policy_reloads_total": ("counter", {"result"}),
     "guardsvc_policy_stale": ("gauge", set()),
     "guardsvc_policy_loaded_timestamp_seconds": ("gauge", set()),
@@ -96,6 +97,7 @@ def test_names_kinds_and_labels(metrics: Metrics, recorder: Recorder) -> None:
     metrics.unbelieved.labels("default")
     metrics.tls_reloads.labels("default", "loaded")
     metrics.tls_stale.labels("default")
+    metrics.tls_expires.labels("default")
     metrics.wasm_traps.labels("list", "deadline")
     metrics.wasm_quarantined.labels("list")
     metrics.wasm_variant_calls.labels("list", "current", "allow")

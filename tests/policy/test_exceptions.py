@@ -206,6 +206,10 @@ def test_an_exception_concerns_the_guards_it_names_and_those_alone_that_can_be_e
         ("{rule: a}", "policy.exceptions[0].reason: "),
         ("{rule: a, reason: ''}", "policy.exceptions[0].reason: "),
         ("{rule: a, reason: r, until: 2030-01-01T00:00:00}", "policy.exceptions[0].until: "),
+        (
+            "{rule: a, reason: r, where: tools/0}",
+            'policy.exceptions[0].where: "tools/0" is no JSON pointer, which begins with /, such as ',
+        ),
         ("{rule: a, reason: r, unitl: x}", "policy.exceptions[0].unitl: "),
         (
             "{rule: default, guard: f, reason: r}",

@@ -31,7 +31,7 @@ def report(
     guard: Annotated[str | None, typer.Option(help="Only the guard of this id.")] = None,
     output: OutputOption = "human",
 ) -> None:
-    """Tell how the versions of guards judged: calls and failures of each, times, and how they differ.
+    """Tell how the versions of guards judged. Told are calls and failures of each, times, and how they differ.
 
     Differences are in the metrics; the audit has what was decided, with exact times, and its arms are told by the
     share and salt of the configuration.

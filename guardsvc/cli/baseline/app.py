@@ -68,7 +68,7 @@ def approve(
     server: Server = None,
     shadow: Shadow = False,
 ) -> None:
-    """Approve what servers show now: what was learned, and what has changed."""
+    """Approve what servers show now. That is what was learned, and what has changed."""
     from guardsvc.cli.baseline.run import Selection, run_approve
 
     run_approve(Selection(config, guard, tenant, server, shadow), names or (), every=every, by=by)

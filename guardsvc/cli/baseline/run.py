@@ -99,8 +99,10 @@ def guard_of(selection: Selection) -> tuple[str, RugPull]:
     guards = {bound.id: bound.guard for bound in policy.guards if bound.type.name == RUG_PULL.name}
     if selection.guard is None and len(guards) == 1:
         return next(iter(guards.items()))  # type: ignore[return-value]  # built by RUG_PULL
+    if not guards:
+        end(f"{selection.config} has no guard of type {RUG_PULL.name}")
     if selection.guard not in guards:
-        legal = ", ".join(guards) or "none"
+        legal = ", ".join(guards)
         end(f"--guard names no guard of type {RUG_PULL.name} in {selection.config}; there are: {legal}")
     return selection.guard, guards[selection.guard]  # type: ignore[return-value]  # built by RUG_PULL
 

@@ -37,7 +37,7 @@ def show(
     decision: Annotated[str | None, typer.Option(help="Only this decision, with everything that is known.")] = None,
     output: OutputOption = "human",
 ) -> None:
-    """Show what was captured, one line for each operation, or all of one."""
+    """Show what was captured. There is one line for each operation, or all of one."""
     from guardsvc.cli.capture.run import run_show
 
     run_show(files, key or (), config, decision, as_json=as_json(output))
@@ -50,7 +50,7 @@ def export(
     key: Keys = None,
     config: ConfigOption = None,
 ) -> None:
-    """Write what was captured as JSON lines that nobody needs a key for; they hold what clients and servers sent."""
+    """Write what was captured as JSON lines. Nobody needs a key for them; they hold what clients and servers sent."""
     from guardsvc.cli.capture.run import run_export
 
     run_export(files, key or (), config, to)

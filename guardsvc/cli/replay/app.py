@@ -30,7 +30,7 @@ def replay(
     limit: Annotated[int, typer.Option(min=1, help="Kinds of flips that are shown, of each direction.")] = 50,
     output: OutputOption = "human",
 ) -> None:
-    """Judge captured operations again and show what would be decided otherwise, DENY -> ALLOW first.
+    """Judge captured operations again. Shown is what would be decided otherwise, DENY -> ALLOW first.
 
     Nothing is sent, consumed or learned. Exit code 1 if anything flips, 7 if nothing could be judged again.
     """

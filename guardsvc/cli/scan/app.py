@@ -89,10 +89,11 @@ def scan(
         typer.Option("--output", "-o", callback=one_of("human", "json", "sarif"), help="human, json or sarif."),
     ] = "human",
 ) -> None:
-    """Judge all that MCP servers say of themselves: tools, prompts, resources and instructions, as whole catalogs.
+    """Judge all that MCP servers say of themselves. Each is judged as a whole catalog.
 
-    A command is started and asked over its standard input and output: guardsvc scan -- npx some-server. Exit code 1 if
-    anything is found that counts (--fail-on) or differs from the baseline, 4 if a server cannot be asked.
+    That is its tools, prompts, resources and instructions. A command is started and asked over its standard input and
+    output: guardsvc scan -- npx some-server. Exit code 1 if anything is found that counts (--fail-on) or differs from
+    the baseline, 4 if a server cannot be asked.
     """
     from guardsvc.cli.scan.catalog import Bounds
     from guardsvc.cli.scan.run import ScanOptions, run_scan

@@ -45,7 +45,7 @@ async def stdio(
         meter: counts what it sends.
 
     Raises:
-        ScanError: it cannot be started.
+        ScanError: it cannot be started, or ended before it answered.
     """
     try:
         process = await asyncio.create_subprocess_exec(
@@ -61,8 +61,10 @@ async def stdio(
         raise ScanError(f"the command cannot be started: {error.strerror}") from None
     into, messages = anyio.create_memory_object_stream[SessionMessage | Exception](0)
     outgoing, out = anyio.create_memory_object_stream[SessionMessage](0)
+    answered = False
 
     async def read() -> None:
+        nonlocal answered
         async with into:
             with suppress(BoundError, anyio.BrokenResourceError, anyio.ClosedResourceError):
                 while (line := await _line(process.stdout, meter)) is not None:
@@ -71,6 +73,7 @@ async def stdio(
                     except ValueError:
                         meter.count()
                         continue
+                    answered = True
                     meter.read(line.rstrip(b"\r\n"))
                     await into.send(SessionMessage(message))
 
@@ -91,6 +94,11 @@ async def stdio(
             tasks.start_soon(write)
             try:
                 yield messages, outgoing
+            except Exception as error:
+                if not answered and (code := await _exited(process)) is not None:
+                    how = f"code {code}" if code >= 0 else f"signal {-code}"
+                    raise ScanError(f"the command ended with {how} before it answered") from error
+                raise
             finally:
                 tasks.cancel_scope.cancel()
     finally:
@@ -127,9 +135,10 @@ async def _end(process: Process) -> None:
     await _exited(process)
 
 
-async def _exited(process: Process) -> None:
-    """Wait until a process has ended, for a while."""
+async def _exited(process: Process) -> int | None:
+    """Wait until a process has ended, for a while; with which code, negative for a signal."""
     for _ in range(round(GRACE / POLL)):
         await asyncio.sleep(POLL)
         if process.returncode is not None:
-            return
+            break
+    return process.returncode

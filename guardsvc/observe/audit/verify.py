@@ -114,6 +114,7 @@ def verify(files: Sequence[str], keys: Mapping[str, AuditKey]) -> Report:
 
 def _read(file: str, keys: Mapping[str, AuditKey], report: Report, runs: list[Run], starts: list[Start]) -> None:
     run: Run | None = None
+    number = 0
     for number, line in _lines(file):
         link = link_of(line)
         content = _content(line) if link is not None and line.endswith(b"\n") else None
@@ -134,6 +135,8 @@ def _read(file: str, keys: Mapping[str, AuditKey], report: Report, runs: list[Ru
             run = Run(file=file, line=number, prev=link.prev, first=link.position, last=link.position, last_line=number)
             runs.append(run)
         _note(report, file, number, link, content, starts)
+    if not number:
+        report.notes.append(f"{file}: holds no record")
 
 
 def _lines(file: str) -> Iterator[tuple[int, bytes]]:

@@ -263,6 +263,8 @@ def test_what_cannot_be_asked(guardsvc: Command, tmp_path: Path) -> None:
     missing = guardsvc("scan", "--", "/no/such/program")
     assert missing.code == ExitCode.UNAVAILABLE
     assert "cannot be started" in missing.out
+    broken = guardsvc("scan", "--", "sh", "-c", "echo no server; exit 3")
+    assert (broken.code, "ended with code 3 before it answered" in broken.out) == (ExitCode.UNAVAILABLE, True)
 
 
 @pytest.mark.parametrize(
