@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from typing import TYPE_CHECKING
 
 import structlog
 
-from guardsvc.server.tls import TlsError
+from guardsvc.server.tls import TlsError, instant
 
 if TYPE_CHECKING:
     from guardsvc.observe import Metrics
@@ -37,6 +38,7 @@ class CertificateWatch:
         self._fault: str | None = None
         self._following: asyncio.Task[None] | None = None
         metrics.tls_stale.labels(name).set(0)
+        self._tell_expiry()
 
     def start(self) -> None:
         """Look every so often from now on."""
@@ -67,6 +69,13 @@ class CertificateWatch:
         if changed:
             self._metrics.tls_reloads.labels(self._name, "loaded").inc()
             log.info("certificate_loaded", listener=self._name)
+            self._tell_expiry()
+
+    def _tell_expiry(self) -> None:
+        expires = self._certificates.expires
+        self._metrics.tls_expires.labels(self._name).set(expires)
+        if expires <= time.time():
+            log.warning("certificate_expired", listener=self._name, expired=instant(expires))
 
     async def _follow(self) -> None:
         while True:

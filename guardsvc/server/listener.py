@@ -116,6 +116,7 @@ def _options(common: GrpcSettings) -> list[tuple[str, int]]:
     """The options of grpc; it gives ages of connections a tenth of jitter by itself."""
     options = {
         "grpc.max_receive_message_length": common.max_message_bytes,
+        "grpc.max_allowed_incoming_connections": common.max_connections,
         "grpc.max_concurrent_streams": common.max_concurrent_streams,
         # Calls that grpc holds for us; those beyond it ends itself, without an answer that says why.
         "grpc.server.max_pending_requests": MAX_PENDING,

@@ -180,6 +180,11 @@ class Service:
         """Seconds that decisions under way may take at the end."""
         return self._settings.shutdown_grace_s
 
+    @property
+    def delay(self) -> float:
+        """Seconds before the grace in which calls are still taken."""
+        return self._settings.shutdown_delay_s
+
     def end(self) -> None:
         """Let ``run`` end."""
         self._ending.set()
@@ -214,9 +219,11 @@ class Service:
         await asyncio.gather(*watching)
 
     async def stop(self) -> None:
-        """Stop taking decisions, finish those under way within the grace, close."""
+        """Say so, and after the delay stop taking decisions, finish those under way within the grace, close."""
+        log.info("stopping", delay_s=self.delay, grace_s=self.grace)
         self._ready = False
         self._health.end()
+        await asyncio.sleep(self.delay)
         over = asyncio.get_running_loop().time() + self.grace
         await self._stop_listening(self.grace)
         self._metrics.tally.pour()

@@ -73,6 +73,12 @@ class GrpcSettings(Settings):
         le=86_400,
         description="Seconds that calls under way may take on a connection that is too old; no limit by default.",
     )
+    max_connections: int = Field(
+        default=2048,
+        ge=1,
+        le=100_000,
+        description="Connections that a listener of a worker takes; further ones are closed at once.",
+    )
     max_concurrent_streams: int = Field(
         default=256,
         ge=1,
@@ -146,6 +152,13 @@ class ServiceSettings(Settings):
         default=LargeBodySettings(), description="Large bodies, which processes of their own judge."
     )
     wasm: WasmOptions = Field(default=WasmOptions(), description="Where WASM guards run.")
+    shutdown_delay_s: float = Field(
+        default=0,
+        ge=0,
+        le=300,
+        description="Seconds after SIGTERM in which calls are still taken, while health and readiness say no: as long "
+        "as gateways need to notice. `shutdown_grace_s` begins afterwards.",
+    )
     shutdown_grace_s: float = Field(
         default=10, ge=0, le=300, description="Seconds that decisions under way may take after SIGTERM."
     )

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import ssl
+import time
+from datetime import UTC, datetime
+from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +14,7 @@ import grpc
 if TYPE_CHECKING:
     from guardsvc.server.listener_settings import TlsSettings
 
-__all__ = ["Certificates", "TlsError"]
+__all__ = ["Certificates", "TlsError", "instant"]
 
 MAX_BYTES = 1 << 20
 _CERTIFICATE = b"-----BEGIN CERTIFICATE-----"
@@ -39,7 +42,13 @@ class Certificates:
         self._check(self._content)
         self._newest = _wire(self._content)
         self._used: Any = self._newest
+        self._valid = _validity(self._content[0])
         self._context: ssl.SSLContext | None = None
+
+    @property
+    def expires(self) -> float:
+        """When the certificate in use expires: seconds since the epoch, inf if unknown."""
+        return self._valid[1]
 
     def credentials(self) -> grpc.ServerCredentials:
         """Credentials of a port, which follow the files."""
@@ -74,7 +83,8 @@ class Certificates:
         if content == self._content:
             return False
         self._check(content)
-        self._content, self._newest = content, _wire(content)
+        valid = self._check_validity(content[0])
+        self._content, self._newest, self._valid = content, _wire(content), valid
         if self._context is not None:
             self._context = _context(self._settings)
         return True
@@ -112,6 +122,15 @@ class Certificates:
             raise TlsError(f"{settings.key} {fault} {settings.certificate}{said}") from None
         if self._read() != content:
             raise TlsError(f"{settings.certificate} changed while it was read")
+
+    def _check_validity(self, certificate: bytes) -> tuple[float, float]:
+        """When a new certificate is valid; one that is not now replaces none that is."""
+        now = time.time()
+        (begins, ends), (began, will_end) = _validity(certificate), self._valid
+        if began <= now < will_end and not begins <= now < ends:
+            what = f"has expired at {instant(ends)}" if ends <= now else f"is not valid before {instant(begins)}"
+            raise TlsError(f"{self._settings.certificate} {what}; the one in use is valid until {instant(will_end)}")
+        return begins, ends
 
 
 def _context(settings: TlsSettings) -> ssl.SSLContext:
@@ -151,7 +170,27 @@ def _check_certificates(path: str, content: bytes) -> None:
     try:
         ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cadata=content.decode("ascii", "ignore"))
     except ssl.SSLError as error:
-        raise TlsError(f"{path} holds a certificate that cannot be read: {error.reason}") from None
+        said = f": {error.reason}" if error.reason else ""
+        raise TlsError(f"{path} holds a certificate that cannot be read{said}") from None
+
+
+def _validity(certificates: bytes) -> tuple[float, float]:
+    """From when until when the first certificate of a PEM, the server's own, is valid: seconds since the epoch."""
+    from cryptography import x509  # noqa: PLC0415  not every service has TLS
+
+    try:
+        own = x509.load_pem_x509_certificate(certificates)
+    except ValueError:
+        # OpenSSL takes it, and bears with more than this reader.
+        return -inf, inf
+    return own.not_valid_before_utc.timestamp(), own.not_valid_after_utc.timestamp()
+
+
+def instant(seconds: float) -> str:
+    """An instant in seconds since the epoch as text, RFC 3339."""
+    if abs(seconds) == inf:
+        return "an unknown time"
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
 
 
 def _wire(content: tuple[bytes, bytes, bytes | None]) -> Any:

@@ -115,4 +115,5 @@ def test_service_of_the_wheel(installed: Path, tmp_path: Path) -> None:
         process.terminate()
         rest = process.stderr.read()
 
-    assert (process.returncode, json.loads(ready)["event"], json.loads(rest)["event"]) == (0, "ready", "stopped")
+    events = [json.loads(line)["event"] for line in (ready, *rest.splitlines())]
+    assert (process.returncode, events) == (0, ["ready", "stopping", "stopped"])

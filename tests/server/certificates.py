@@ -50,11 +50,11 @@ class Authority:
         certificate = self._sign(subject, key, names, is_authority=False)
         return Pair(certificate.public_bytes(serialization.Encoding.PEM), _pem(key))
 
-    def issue_server(self) -> Pair:
-        """A certificate for this machine."""
+    def issue_server(self, begins: timedelta = -DAY, ends: timedelta = DAY) -> Pair:
+        """A certificate for this machine, valid between two instants as seen from now."""
         key = ec.generate_private_key(ec.SECP256R1())
         names = [x509.DNSName("localhost"), x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]
-        certificate = self._sign(x509.Name([]), key, names, is_authority=False)
+        certificate = self._sign(x509.Name([]), key, names, is_authority=False, valid=(begins, ends))
         return Pair(certificate.public_bytes(serialization.Encoding.PEM), _pem(key))
 
     def _sign(
@@ -64,6 +64,7 @@ class Authority:
         names: tuple[x509.GeneralName, ...] | list[x509.GeneralName],
         *,
         is_authority: bool,
+        valid: tuple[timedelta, timedelta] = (-DAY, DAY),
     ) -> x509.Certificate:
         now = datetime.now(UTC)
         builder = (
@@ -72,8 +73,8 @@ class Authority:
             .issuer_name(self._name)
             .public_key(key.public_key())
             .serial_number(x509.random_serial_number())
-            .not_valid_before(now - DAY)
-            .not_valid_after(now + DAY)
+            .not_valid_before(now + valid[0])
+            .not_valid_after(now + valid[1])
             .add_extension(x509.BasicConstraints(ca=is_authority, path_length=None), critical=True)
         )
         if names:

@@ -73,6 +73,10 @@ def test_each_worker_answers_at_its_own_addresses(service: tuple[Running, Path])
     told = running.logs("ready")[0]["listeners"]
     addresses = [each[name] for each in told for name in ("tcp", "uds")]
     assert len(set(addresses)) == 4
+    for number, each in enumerate(told):
+        assert f"{each['tcp']} (HTTP, worker {number})" in running.stdout
+        assert f"{each['grpc']} (gRPC, worker {number})" in running.stdout
+    assert running.logs("ready")[0]["grpc"] == [each["grpc"] for each in told]
     for address in addresses:
         status, allowed = asked(address, "read")
         assert (status, allowed["decision"]) == (200, "allow")

@@ -12,7 +12,7 @@ import grpc
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from tests.server.certificates import Authority, Pair, encrypted
+from tests.server.certificates import DAY, Authority, Pair, encrypted
 from tests.server.listening import (
     AUTHORITY,
     FREE,
@@ -156,8 +156,31 @@ def test_files_that_cannot_be_used_leave_the_last_good_ones_and_are_named_once(t
         running.wait_for_metric(stale, 0)
         assert running.metric('guardsvc_tls_reloads_total{listener="mesh",result="failed"}') == 2
         assert len(running.logs("certificate_reload_failed")) == 2
+        AUTHORITY.issue_server(begins=-2 * DAY, ends=-DAY).write(tmp_path, "server")
+        _wait_for_problem(running, f"{tmp_path}/server.pem has expired at")
+        AUTHORITY.issue_server(begins=DAY, ends=2 * DAY).write(tmp_path, "server")
+        _wait_for_problem(running, f"{tmp_path}/server.pem is not valid before")
+        left = running.metric('guardsvc_tls_certificate_expires_timestamp_seconds{listener="mesh"}') - time.time()
+        assert DAY.total_seconds() - 600 < left < DAY.total_seconds()
         with secured(target, GATEWAY) as check:
             assert told(check(forged(), timeout=HANG))["verdict"] == "allow"
+
+
+def test_a_certificate_that_has_expired_serves_where_there_is_no_other_and_is_told_of(tmp_path: Path) -> None:
+    settings = tls(tmp_path)
+    AUTHORITY.issue_server(begins=-2 * DAY, ends=-DAY).write(tmp_path, "server")
+    with serving(tmp_path, {"tls": {**FREE, "tls": settings}}) as running:
+        assert running.wait_for_log("certificate_expired")["listener"] == "tls"
+        AUTHORITY.issue_server().write(tmp_path, "server")
+        running.wait_for_log("certificate_loaded")
+
+
+def _wait_for_problem(running: Running, beginning: str) -> None:
+    """Wait until the log tells of a problem; files that are written one by one may cause others before."""
+    end = time.monotonic() + HANG
+    while not any(line["problem"].startswith(beginning) for line in running.logs("certificate_reload_failed")):
+        assert time.monotonic() < end, running.logs("certificate_reload_failed")
+        time.sleep(0.02)
 
 
 def test_sighup_looks_at_the_certificate_at_once(tmp_path: Path) -> None:

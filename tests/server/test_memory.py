@@ -33,6 +33,13 @@ def test_streams_of_ext_proc_have_their_part(tmp_path: Path) -> None:
     assert bound(tmp_path, pair)["streams"] == 2
 
 
+def test_connections_have_theirs(tmp_path: Path) -> None:
+    assert bound(tmp_path, {})["connections"] == 128
+    listeners = {name: {"address": "127.0.0.1:0"} for name in ("a", "b")}
+    listeners["web"] = {"address": "127.0.0.1:0", "serves": "http"}
+    assert bound(tmp_path, {"listeners": listeners, "grpc": {"max_connections": 1024}})["connections"] == 128
+
+
 @pytest.mark.parametrize(
     ("guard", "part"),
     [

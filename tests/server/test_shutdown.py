@@ -38,7 +38,9 @@ SERVING = health_pb2.HealthCheckResponse.SERVING
 NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
 
 
-def write_gated_policy(folder: Path, *, grace: float = 60, timeout_ms: int = 60_000) -> tuple[Path, Path]:
+def write_gated_policy(
+    folder: Path, *, delay: float = 0, grace: float = 60, timeout_ms: int = 60_000
+) -> tuple[Path, Path]:
     """A policy whose one guard holds every decision until the gate is open: its file, and the gate's folder."""
     gate = folder / "gate"
     gate.mkdir()
@@ -46,7 +48,7 @@ def write_gated_policy(folder: Path, *, grace: float = 60, timeout_ms: int = 60_
     config.write_text(
         json.dumps(
             {
-                "service": {"shutdown_grace_s": grace},
+                "service": {"shutdown_delay_s": delay, "shutdown_grace_s": grace},
                 "policy": {"guards": [{"type": "gate", "timeout_ms": timeout_ms, "settings": {"folder": str(gate)}}]},
             }
         )
@@ -60,8 +62,12 @@ def test_a_signal_ends_an_idle_service_at_once(tmp_path: Path, number: signal.Si
         running.signal(number)
         assert running.wait() == 0
 
-        assert len(running.logs("stopped")) == 1
-        assert [json.loads(line)["level"] for line in running.stderr.splitlines()] == ["info", "info"]
+        lines = [json.loads(line) for line in running.stderr.splitlines()]
+        assert [(line["event"], line["level"]) for line in lines] == [
+            ("ready", "info"),
+            ("stopping", "info"),
+            ("stopped", "info"),
+        ]
 
 
 def test_a_decision_under_way_finishes_and_new_ones_are_refused(tmp_path: Path) -> None:
@@ -94,9 +100,27 @@ def test_a_decision_under_way_finishes_and_new_ones_are_refused(tmp_path: Path) 
     assert not (gate / "came-2").exists()
 
 
+def test_calls_are_taken_until_the_delay_is_over(tmp_path: Path) -> None:
+    install_handmade(tmp_path)
+    config, gate = write_gated_policy(tmp_path, delay=300)
+    (gate / "open").touch()
+    with (
+        serving(tmp_path, "--config", str(config), env=environment(tmp_path)) as running,
+        gateway(running.grpc_address) as asking,
+    ):
+        health = health_pb2_grpc.HealthStub(asking.channel)
+        running.signal(signal.SIGTERM)
+        running.wait_for_log("stopping")
+        assert health.Check(health_pb2.HealthCheckRequest(), timeout=HANG).status == NOT_SERVING
+        assert running.get("/readyz")[0] == 503
+        assert asking.ask(call()).status.code == 0
+        running.process.kill()
+        running.wait()
+
+
 def test_a_decision_beyond_the_grace_is_ended_as_an_error_not_an_allow(tmp_path: Path) -> None:
     install_handmade(tmp_path)
-    config, gate = write_gated_policy(tmp_path, grace=0.2)
+    config, gate = write_gated_policy(tmp_path, delay=0.1, grace=0.2)
     with (
         serving(tmp_path, "--config", str(config), env=environment(tmp_path)) as running,
         gateway(running.grpc_address) as asking,
@@ -150,7 +174,7 @@ def test_the_reader_of_the_banner_may_leave(tmp_path: Path) -> None:
     finally:
         process.kill()
         process.wait()
-    assert [json.loads(line)["event"] for line in log.read_text().splitlines()] == ["ready", "stopped"]
+    assert [json.loads(line)["event"] for line in log.read_text().splitlines()] == ["ready", "stopping", "stopped"]
 
 
 def test_an_event_stream_gets_the_grace_and_then_ends_as_a_failure(tmp_path: Path) -> None:

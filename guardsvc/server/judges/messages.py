@@ -1,6 +1,7 @@
 """Messages: what a worker and a process that judges say to each other, over a pair of sockets that nobody else has.
 
-Each is its length in four bytes and a pickle. Both ends are guardsvc, of one version and one user.
+Each is two lengths, a pickle, and beside it the body that is to be judged, which no copy is made of. Both ends are
+guardsvc, of one version and one user.
 """
 
 from __future__ import annotations
@@ -34,10 +35,12 @@ __all__ = [
     "send",
 ]
 
-LENGTH = struct.Struct("!Q")
+LENGTHS = struct.Struct("!QQ")
 
 Asked = HttpRequest | Statement | ServerMessage
 """What is judged."""
+BODIES: dict[type[Asked], str] = {HttpRequest: "body", Statement: "payload", ServerMessage: "body"}
+"""Where it has its body."""
 
 
 class Begin(msgspec.Struct, frozen=True, kw_only=True):
@@ -152,16 +155,27 @@ class Told(msgspec.Struct, frozen=True):
 
 
 def send(writer: asyncio.StreamWriter, message: Any) -> None:
-    """Write a message, which may be large, without another copy of it."""
-    body = pickle.dumps(message, pickle.HIGHEST_PROTOCOL)
-    writer.write(LENGTH.pack(len(body)))
-    writer.write(body)
+    """Write a message."""
+    body = b""
+    if isinstance(message, Judge):
+        body = getattr(message.asked, BODIES[type(message.asked)])
+        message = _with_body(message, b"")
+    pickled = pickle.dumps(message, pickle.HIGHEST_PROTOCOL)
+    writer.write(LENGTHS.pack(len(pickled), len(body)) + pickled)
+    if body:
+        writer.write(body)
 
 
 async def receive(reader: asyncio.StreamReader) -> Any:
     """The next message, None where the other side is gone."""
     try:
-        (length,) = LENGTH.unpack(await reader.readexactly(LENGTH.size))
-        return pickle.loads(await reader.readexactly(length))  # noqa: S301  see above
+        pickled, beside = LENGTHS.unpack(await reader.readexactly(LENGTHS.size))
+        message = pickle.loads(await reader.readexactly(pickled))  # noqa: S301  see above
+        return _with_body(message, await reader.readexactly(beside)) if beside else message
     except (asyncio.IncompleteReadError, OSError):
         return None
+
+
+def _with_body(message: Judge, body: bytes) -> Judge:
+    asked = msgspec.structs.replace(message.asked, **{BODIES[type(message.asked)]: body})
+    return msgspec.structs.replace(message, asked=asked)

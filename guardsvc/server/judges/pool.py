@@ -25,8 +25,9 @@ __all__ = ["Judges", "LateError", "LostError"]
 
 log = structlog.get_logger(__name__)
 
-OVERRUN = 1.0
-"""Seconds beyond its deadline after which a process that still judges is ended."""
+OVERRUN = 5.0
+"""Seconds beyond its deadline after which a process that still judges is ended. One that only waits for a core on a
+busy machine should not be: to start another takes more of the machine than to let it finish."""
 KEPT = 3
 """Configurations that can be judged by at once: those of the last reloads."""
 FIRST_PAUSE, LONGEST_PAUSE = 0.1, 30.0

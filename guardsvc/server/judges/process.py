@@ -1,7 +1,7 @@
 """Process: one that judges, as ``python -m guardsvc.server.judges.process DESCRIPTOR``.
 
 It has no listener, no state, no grpc and no guard of another tier, ends with its worker, and asks it for those and for
-facts.
+facts. One thread builds policies, and the other, which stands back further, judges by them, one at a time.
 """
 
 from __future__ import annotations
@@ -15,7 +15,9 @@ import signal
 import socket
 import sys
 from collections import OrderedDict
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -45,6 +47,7 @@ from guardsvc.server.judges.messages import (
     receive,
     send,
 )
+from guardsvc.server.judges.priority import stand_back
 from guardsvc.server.judges.slim import slim
 from guardsvc.server.warm_up import settle
 
@@ -76,6 +79,8 @@ KEPT = 3
 """Policies kept at once: decisions finish on the one they began with."""
 PR_SET_PDEATHSIG = 1
 IGNORED = (signal.SIGINT, signal.SIGHUP, signal.SIGUSR1, signal.SIGTERM)
+BUILDING_NICE = 10
+"""How far the building of a policy stands back at most: a busy machine would take minutes for it otherwise."""
 FIRST_TO_GO = "500"
 """``oom_score_adj``: where the machine's memory ends, the kernel ends this process before its worker."""
 
@@ -104,8 +109,11 @@ async def _serve(worker: socket.socket) -> None:
     try:
         begin = await receive(reader)
         if isinstance(begin, Begin):
-            _settle(begin)
-            await _Desk(reader, writer, _digests(begin)).serve()
+            with ThreadPoolExecutor(1) as builder:
+                # It begins here, before this thread stands back.
+                builder.submit(os.nice, min(begin.nice, BUILDING_NICE)).result()
+                _settle(begin)
+                await _Desk(reader, writer, _digests(begin), builder).serve()
     finally:
         writer.close()
         with suppress(OSError):
@@ -115,7 +123,7 @@ async def _serve(worker: socket.socket) -> None:
 def _settle(begin: Begin) -> None:
     settle()
     configure_logging(begin.level, begin.format, worker=begin.worker)
-    os.nice(begin.nice)
+    stand_back(begin.nice)
     with suppress(OSError):
         Path("/proc/self/oom_score_adj").write_text(FIRST_TO_GO, encoding="ascii")
     if begin.memory is not None:
@@ -136,10 +144,12 @@ class _Desk:
         reader: asyncio.StreamReader,
         writer: asyncio.StreamWriter,
         digests: Callable[[Operation], dict[str, Any]],
+        builder: ThreadPoolExecutor,
     ) -> None:
         self._reader = reader
         self._writer = writer
         self._digests = digests
+        self._builder = builder
         self._policies: OrderedDict[int, Policy] = OrderedDict()
         self._asked: dict[int, asyncio.Future[Any]] = {}
         self._number = 0
@@ -150,7 +160,8 @@ class _Desk:
         while (message := await receive(self._reader)) is not None:
             match message:
                 case Adopt():
-                    self._send(self._adopt(message))
+                    build = partial(self._adopt, message)
+                    self._send(await asyncio.get_running_loop().run_in_executor(self._builder, build))
                 case Judge():
                     self._judging = asyncio.create_task(self._answer(message))
                 case Told(number=number, answer=answer):

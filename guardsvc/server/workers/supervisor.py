@@ -10,9 +10,7 @@ import asyncio
 import os
 import pickle
 import secrets
-import shutil
 import signal
-import tempfile
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,6 +28,7 @@ from guardsvc.server.workers.addresses import address_of, settings_at
 from guardsvc.server.workers.backoff import Backoff
 from guardsvc.server.workers.channel import Begin, Discard, Refresh, ShowLevel
 from guardsvc.server.workers.child import Child, StartError, WorkerGoneError
+from guardsvc.server.workers.metrics_folder import MetricsFolder
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Mapping
@@ -83,7 +82,8 @@ class Supervisor:
         self._path = path
         self._overrides = dict(overrides)
         self._settings = _with_seal_key(configuration.service)
-        self._folder = Path(tempfile.mkdtemp(prefix="guardsvc-metrics-"))
+        self._kept = MetricsFolder()
+        self._folder = self._kept.path
         self._metrics = Metrics(guardsvc.__version__, process=False)
         self._policy = LivePolicy(configuration, load, self._metrics, self._spread)
         self._http = HttpListener(
@@ -153,6 +153,7 @@ class Supervisor:
 
     async def stop(self) -> None:
         """Let the workers finish the decisions under way within the grace, and close."""
+        log.info("stopping", delay_s=self._settings.shutdown_delay_s, grace_s=self._settings.shutdown_grace_s)
         await self._close()
         log.info("stopped")
 
@@ -164,7 +165,7 @@ class Supervisor:
         await asyncio.gather(*map(self._end_of, children))
         await asyncio.gather(*self._tasks)
         await self._http.stop()
-        shutil.rmtree(self._folder, ignore_errors=True)
+        self._kept.remove()
 
     async def _launch_all(self) -> None:
         """Start all workers at once; those that can start do not matter where one cannot."""
@@ -308,7 +309,7 @@ class Supervisor:
 
     async def _end_of(self, child: Child) -> None:
         try:
-            async with asyncio.timeout(self._settings.shutdown_grace_s + MARGIN):
+            async with asyncio.timeout(self._settings.shutdown_delay_s + self._settings.shutdown_grace_s + MARGIN):
                 await child.wait()
         except TimeoutError:
             log.error("worker_killed", pid=child.pid)  # noqa: TRY400  no trace of ours

@@ -173,7 +173,7 @@ class _Orders:
         log.error("supervisor_gone")
         shutil.rmtree(metrics, ignore_errors=True)
         self._loop.call_soon_threadsafe(self._service.end)
-        time.sleep(self._service.grace + MARGIN)
+        time.sleep(self._service.delay + self._service.grace + MARGIN)
         os._exit(1)
 
     def _prepare(self, content: bytes) -> Done:

@@ -179,6 +179,8 @@ async def test_in_a_policy_of_mode_shadow_nothing_is_refused_for_a_name() -> Non
         ({"sources": [{"type": "header", "tenant": "x-tenant"}]}, "set_by_gateway"),
         ({"sources": [{"type": "header", "set_by_gateway": False, "tenant": "x-tenant"}]}, "set_by_gateway"),
         ({"sources": [{"type": "header", "set_by_gateway": True}]}, "names no header"),
+        ({"sources": [{"type": "jwt", "tenant": None, "principal": None}]}, "names no claim"),
+        ({"sources": [{"type": "context_extensions", "tenant": None}]}, "names no key"),
         ({"sources": [{"type": "header", "set_by_gateway": True, "tenant": "X-Tenant"}]}, "pattern"),
         ({"sources": [{"type": "header", "set_by_gateway": True, "tenant": ":authority"}]}, "pattern"),
         ({"sources": [{"type": "header", "set_by_gateway": True, "principal": "authorization"}]}, "of the client"),

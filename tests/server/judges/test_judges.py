@@ -24,7 +24,9 @@ from guardsvc.observe.audit.record import Encoder
 from guardsvc.policy import IdentityError
 from guardsvc.server.configuration import Configuration, load_configuration
 from guardsvc.server.judges import Elsewhere, Judges
+from guardsvc.server.judges import pool as pool_module
 from guardsvc.server.judges.messages import Begin
+from guardsvc.server.judges.process import BUILDING_NICE
 from guardsvc.server.judges.slim import slim, with_headers
 from guardsvc.state import Sources
 from tests.gateways.posted import ASKER, post, request
@@ -40,7 +42,7 @@ KEY = ("k", b"0123456789abcdef0123456789abcdef")
 ACCEPT = ("accept", "application/json, text/event-stream")
 FIELDS = (ACCEPT, ("mcp-protocol-version", "2025-06-18"))
 ENCODER = Encoder("0", AuditKey(*KEY), include_arguments=True)
-BEGIN = Begin(worker=None, level="info", format="json", nice=5, memory=2 << 30, audit=KEY, include_arguments=True)
+BEGIN = Begin(worker=None, level="info", format="json", nice=15, memory=2 << 30, audit=KEY, include_arguments=True)
 POLICY: dict[str, Any] = {
     "mode": "enforce",
     "default": "allow",
@@ -263,7 +265,10 @@ async def test_a_process_that_is_killed_fails_its_decision_and_is_replaced(folde
         assert pids() != {pid}
 
 
-async def test_what_takes_too_long_is_late_and_its_process_is_replaced(folder: Path) -> None:
+async def test_what_takes_too_long_is_late_and_its_process_is_replaced(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pool_module, "OVERRUN", 0.5)
     known = configuration(folder)
     async with judges(known) as pool, Sources() as sources:
         there = Elsewhere(pool, 1024)
@@ -324,6 +329,19 @@ async def test_processes_end_with_the_pool(folder: Path) -> None:
     async with judges(configuration(folder), processes=2):
         assert len(pids()) == 2
     assert pids() == set()
+
+
+def threads(pid: int) -> list[int]:
+    return [int(task.name) for task in Path(f"/proc/{pid}/task").iterdir()]
+
+
+async def test_who_judges_stands_back_further_than_who_builds(folder: Path) -> None:
+    async with judges(configuration(folder)):
+        (pid,) = pids()
+        own = os.getpriority(os.PRIO_PROCESS, 0)
+        niceness = {task: os.getpriority(os.PRIO_PROCESS, task) for task in threads(pid)}
+        assert niceness.pop(pid) == min(own + BEGIN.nice, 19)
+        assert set(niceness.values()) == {min(own + BUILDING_NICE, 19)}
 
 
 def mapped(pid: int) -> str:
