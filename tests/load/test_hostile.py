@@ -11,7 +11,7 @@ from tests.load.figures import CPUS, Stolen, best_of
 from tests.load.flood import flooding
 from tests.load.memory import Memory
 from tests.load.others import NO_ANSWER, NONE_YET, Beside, beside
-from tests.server.process import serving
+from tests.server.process import call, gateway, serving
 
 if TYPE_CHECKING:
     from collections import Counter
@@ -23,11 +23,15 @@ pytestmark = pytest.mark.long
 RATE = 20
 SECONDS = 6
 TIMES_QUIET = 3
+LARGE = call() + b" " * 100_000
 
 
 def test_hostile_bodies(tmp_path: Path, tell: Callable[[str], None]) -> None:
     with serving(tmp_path, "--quiet") as service:
         memory = Memory(service)
+        with gateway(service.grpc_address) as asking:
+            # It is answered once the process for large bodies is there, whose start is not quiet.
+            assert asking.verdict(LARGE) == "allow"
 
         async def attacked() -> tuple[Beside, Counter[str]]:
             answers: list[Counter[str]] = []
