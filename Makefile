@@ -69,6 +69,7 @@ lock: $(VENV)/dev.stamp
 	$(LOCK) pyproject.toml --constraints requirements-dev.lock --output-file requirements.lock
 	$(LOCK) --group build --constraints requirements-dev.lock --output-file requirements-build.lock
 	$(LOCK) --group parity --output-file requirements-parity.lock
+	$(LOCK) --group wording --output-file requirements-wording.lock
 
 clean:
 	rm -rf $(VENV) $(PARITY) guardsvc/_proto build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis

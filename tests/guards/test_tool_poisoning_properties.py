@@ -37,12 +37,14 @@ from guardsvc.guards.native.tool_poisoning.phrase import (
 from guardsvc.guards.native.tool_poisoning.sentences import ends_of
 from guardsvc.guards.native.tool_poisoning.shapes import shapes
 from guardsvc.guards.native.tool_poisoning.texts import strings_of, texts_of
+from guardsvc.guards.native.tool_poisoning.wording import RULE as WORDING
 from guardsvc.model import Allow, Deny, ErrorKind, GuardFailure
 from tests.guards.test_tool_poisoning import ATTACKS, LOOKALIKES, RULES, guard, judge, listing
 
 PACK = load_pack()
 SIGNALS = [signal for signal in PACK.signals if signal.phrases]
-JUDGE = Judge(PACK, CustomRules((), ()))
+# The first look for wording is a part of what was learned, and may leave out what the others see.
+JUDGE = Judge(PACK, CustomRules((), ()), {WORDING})
 EVERYTHING = Look(hidden=True, encoded=True, candidates=JUDGE.look([None], [None])[0].candidates)
 
 JSON = st.recursive(

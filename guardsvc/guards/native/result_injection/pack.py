@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import re
 from functools import cache
-from importlib.resources import files
 from typing import Any
 
-import yaml
-
+from guardsvc.config.shipped import read_shipped
 from guardsvc.guards.native.tool_poisoning.pack import SHAPES as DISGUISES
 from guardsvc.guards.native.tool_poisoning.pack import Pack, Rule, build_pack
 from guardsvc.model import Severity
@@ -17,7 +15,7 @@ __all__ = ["SHAPES", "load_pack"]
 
 _THREATS = ("SAF-T1402", "MCP06")
 _ALWAYS = frozenset({"in_name", "in_param", "in_value", "context_name"})
-_UNUSED = frozenset({"foreign_tool", "control_characters", "blank_run", "split_attack"})
+_UNUSED = frozenset({"foreign_tool", "control_characters", "blank_run", "split_attack", "attack_wording"})
 _NAME = re.compile(r"[a-z_]+")
 
 SHAPES = (
@@ -51,7 +49,7 @@ def load_pack() -> Pack:
 
 
 def _document(package: str, name: str) -> dict[str, Any]:
-    document: dict[str, Any] = yaml.safe_load((files(package) / name).read_text("utf-8"))
+    document: dict[str, Any] = read_shipped(package, name)
     return document
 
 

@@ -8,6 +8,7 @@ import re2
 
 from guardsvc.guards.native.matcher import Matcher, encode
 from guardsvc.guards.native.tool_poisoning.disguise import SUSPICIOUS
+from guardsvc.guards.native.tool_poisoning.encoding import may_have_encoded
 from guardsvc.guards.native.tool_poisoning.pack import Rule
 from guardsvc.guards.native.tool_poisoning.texts import strings_of
 from guardsvc.model import SettingsError
@@ -55,8 +56,8 @@ class CustomRules:
             return False
         if self._joined is None:
             return True
-        joined = "\n".join(strings_of(definitions))
-        return self._joined.match(encode(joined)) != 0
+        joined = encode("\n".join(strings_of(definitions)))
+        return self._joined.match(joined) != 0 or may_have_encoded(joined)
 
     def match(self, text: bytes) -> Iterator[Rule]:
         """The rules that a text, UTF-8, falls under."""

@@ -13,7 +13,7 @@ import re2
 
 from guardsvc.guards.native.matcher import encode
 
-__all__ = ["ESCAPES_IN_JSON", "TOKENS_IN_JSON", "decoded", "has_encoded"]
+__all__ = ["ESCAPES_IN_JSON", "TOKENS_IN_JSON", "decoded", "has_encoded", "may_have_encoded"]
 
 MAX_PIECES = 32
 """Pieces of one text and encoding that are read; of Base64 and hex, pieces that decode to text."""
@@ -26,7 +26,8 @@ _FEW_RUNS = re2.compile(rb"[A-Za-z0-9+/_-]{24,}={0,2}")
 _LONG = 1_024
 _LENGTH_OF_EACH = 512
 """Characters of a text for each run that are few."""
-_TOKEN = re2.compile(r"[A-Za-z0-9+/]{24,}={0,2}|[A-Za-z0-9_-]{40,}={0,2}")
+_TOKENS = r"[A-Za-z0-9+/]{24,}={0,2}|[A-Za-z0-9_-]{40,}={0,2}"
+_TOKEN = re2.compile(_TOKENS)
 TOKENS_IN_JSON = r"[A-Za-z0-9+/]{24}|[A-Za-z0-9_-]{40}"
 """What may be Base64 or hex."""
 ESCAPES_IN_JSON = (
@@ -34,6 +35,11 @@ ESCAPES_IN_JSON = (
     r"|(?:\\{1,2}(?:x[0-9A-Fa-f]{2}|u[0-9A-Fa-f]{4})){4,}|(?:\b[0-9A-Fa-f]{2}[ :]){8,}"
 )
 """Other encodings, as they look in JSON."""
+_ANY = re2.compile(f"{ESCAPES_IN_JSON}|{_TOKENS}".encode())
+_OF_ESCAPES = frozenset(b"%&\\ :")
+"""What one of them has, and no Base64 or hex."""
+_FEW = 16
+"""Pieces that a quick look decodes."""
 _PERCENT = re2.compile(r"(?:%[0-9A-Fa-f]{2}[\w.!*'()-]{0,3}){4,}")
 _ENTITIES = re2.compile(r"(?:&#x?[0-9A-Fa-f]{2,6};[\w ]{0,3}){4,}")
 _BACKSLASHES = re2.compile(r"(?:\\x[0-9A-Fa-f]{2}|\\u[0-9A-Fa-f]{4}){4,}")
@@ -46,6 +52,15 @@ _WORD = re.compile(r"[A-Za-z]{2,}+")
 def has_encoded(definition: bytes) -> bool:
     """Whether a token of a definition, JSON in UTF-8, decodes to text."""
     return any(map(_from_token, _tokens(definition.decode("utf-8"))))
+
+
+def may_have_encoded(text: bytes) -> bool:
+    """Whether a text, UTF-8, may have something encoded that decodes to text: a quick look at many texts in one."""
+    for index, match in enumerate(_ANY.finditer(text)):
+        piece = match[0]
+        if index == _FEW or not _OF_ESCAPES.isdisjoint(piece) or _from_token(piece.decode()):
+            return True
+    return False
 
 
 def decoded(text: str) -> tuple[list[str], bool]:

@@ -57,6 +57,7 @@ _FINDING = 512
 """Bytes of memory that a remembered finding takes."""
 _INSTRUCTIONS = "instructions"
 _DESCRIPTION = "/description"
+_META = "_meta"
 _KINDS = {member_of(kind)[0]: kind for kind in (PinKind.TOOL, PinKind.PROMPT, PinKind.RESOURCE, PinKind.TEMPLATE)}
 """What a member of a payload lists."""
 
@@ -69,6 +70,8 @@ class ToolPoisoning:
         pack = load_pack()
         rules = {rule.id for rule in pack.rules} | {MORE}
         _check_disabled(settings.disabled_rules, rules - {MORE})
+        if not settings.builtin_rules and not settings.patterns:
+            raise SettingsError(("builtin_rules",), "without the built-in rules there must be custom_patterns")
         self._members = _members(settings.scan_fields)
         self._others = Field.META in settings.scan_fields
         self._custom = CustomRules(settings.patterns, rules)
@@ -139,9 +142,9 @@ class ToolPoisoning:
         known = None if digest is None else self._lists.get(digest)
         if known is not None:
             return known
-        selected = self._select(tools)
-        if not self._settings.builtin_rules and not self._custom.possible(selected):
+        if not self._settings.builtin_rules and not self._custom.possible(self._values(tools)):
             return ALLOW
+        selected = self._select(tools)
         lines = _encode_lines(selected)
         if digest is None and lines is not None and self._settings.cache_entries:
             of = "\n".join((member, *operation.servers)) if merged else member
@@ -187,6 +190,13 @@ class ToolPoisoning:
             {member: tool[member] for member in self._members if member in tool} if type(tool) is dict else tool
             for tool in tools
         ]
+
+    def _values(self, tools: list[Any]) -> list[Any]:
+        """What is scanned of some tools; where it is a few members, without making definitions of these."""
+        if self._members is None or self._others:
+            return self._select(tools)
+        values = [tool[member] for tool in tools if type(tool) is dict for member in self._members if member in tool]
+        return values + [tool for tool in tools if type(tool) is not dict]
 
     def _findings(self, tools: list[Any], definitions: Sequence[bytes | None], *, merged: bool) -> list[Found]:
         """Findings of the tools that have any, with the index of the tool."""
@@ -270,12 +280,19 @@ def _shown(payload: dict[str, Any]) -> list[tuple[str, list[Any]]]:
     instructions = payload.get(_INSTRUCTIONS)
     if instructions:
         found.append((_INSTRUCTIONS, [{"description": instructions}]))
+    if payload.get(_META):
+        found.append((_META, [{_META: payload[_META]}]))
     return found
 
 
 def _placed(finding: Finding, member: str, index: int) -> Finding:
     inside = finding.where
-    where = f"/{member}{inside.removeprefix(_DESCRIPTION)}" if member == _INSTRUCTIONS else f"/{member}/{index}{inside}"
+    if member == _META:
+        where = inside
+    elif member == _INSTRUCTIONS:
+        where = f"/{member}{inside.removeprefix(_DESCRIPTION)}"
+    else:
+        where = f"/{member}/{index}{inside}"
     return msgspec.structs.replace(finding, where=where)
 
 

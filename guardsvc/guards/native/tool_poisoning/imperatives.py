@@ -8,10 +8,9 @@ verb follows closely ("do not tell", "without asking").
 from __future__ import annotations
 
 from functools import cache
-from importlib.resources import files
 from typing import TYPE_CHECKING
 
-import yaml
+from guardsvc.config.shipped import read_shipped
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -79,7 +78,7 @@ class Imperatives:
 @cache
 def load_imperatives() -> Imperatives:
     """With the words that are shipped with the package."""
-    return Imperatives(yaml.safe_load((files(__package__) / "imperatives.yaml").read_text("utf-8")))
+    return Imperatives(read_shipped(__package__, "imperatives.yaml"))
 
 
 def _words(text: str) -> Iterator[tuple[str, bool, bool]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import lru_cache
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -18,7 +19,9 @@ from guardsvc.guards.native.tool_poisoning.imperatives import load_imperatives
 from guardsvc.guards.native.tool_poisoning.page import BREAK, SEPARATED, Page
 from guardsvc.guards.native.tool_poisoning.reading import Automata, Reading
 from guardsvc.guards.native.tool_poisoning.shapes import shapes
-from guardsvc.guards.native.tool_poisoning.texts import Place, Text, pointer, texts_of
+from guardsvc.guards.native.tool_poisoning.texts import Place, Text, pointer, strings_of, texts_of
+from guardsvc.guards.native.tool_poisoning.wording import RULE as WORDING
+from guardsvc.guards.native.tool_poisoning.wording import load_wording
 from guardsvc.model import Finding, Severity
 
 if TYPE_CHECKING:
@@ -60,6 +63,7 @@ class Look(msgspec.Struct, frozen=True):
         unfolded: what was read already, of a definition that hides something or has something encoded.
         upper: signals that it may have.
         chained: words joined by other signs than blanks.
+        worded: texts that may be worded like an attack.
     """
 
     hidden: bool
@@ -67,13 +71,15 @@ class Look(msgspec.Struct, frozen=True):
     candidates: Sequence[Candidate]
     upper: int = -1
     chained: bool = True
+    worded: bool = False
     unfolded: Unfolded | None = None
 
     def __bool__(self) -> bool:
-        return self.hidden or self.encoded or bool(self.candidates)
+        return self.hidden or self.encoded or self.worded or bool(self.candidates)
 
 
 _NOTHING = Look(hidden=False, encoded=False, candidates=())
+_WORDED = Look(hidden=False, encoded=False, candidates=(), worded=True)
 
 
 class Judge:
@@ -110,7 +116,8 @@ class Judge:
         self._everywhere = self._in_param | self._in_value | self._in_name
         self._asks = pack.bits("sequence", "modal_strong")
         self._depends = pack.bits("dependency")
-        self._all_of_it = Look(hidden=True, encoded=True, candidates=self._all)
+        self._all_of_it = Look(hidden=True, encoded=True, candidates=self._all, worded=True)
+        self._wording = load_wording() if WORDING in self._rules else None
         self._addressed = pack.bits("addressed")
         self._imperatives = load_imperatives()
         self._order = pack.bits("order", "secrecy", "override")
@@ -142,6 +149,7 @@ class Judge:
     def _looked(self, definition: bytes, unfolded: Unfolded | None, text: bytes, rare: tuple[int, list[bytes]]) -> Look:
         signals, words = rare
         hidden = unfolded is not None
+        worded = self._wording is not None and self._wording.possible(words)
         if signals & self._filter.gates:
             places = self._everywhere if hidden else self._places_of(definition)
             candidates, upper = self._narrow(text, places, signals, words)
@@ -153,9 +161,12 @@ class Judge:
                     candidates=candidates,
                     upper=upper,
                     chained=chained,
+                    worded=worded,
                     unfolded=unfolded,
                 )
-        return Look(hidden=True, encoded=True, candidates=(), unfolded=unfolded) if hidden else _NOTHING
+        if hidden:
+            return Look(hidden=True, encoded=True, candidates=(), worded=worded, unfolded=unfolded)
+        return _WORDED if worded else _NOTHING
 
     def _places_of(self, definition: bytes) -> int:
         """The signals of places that texts of a definition may have."""
@@ -195,6 +206,8 @@ class Judge:
             known: the tools of its server, or None where the list does not tell.
             custom: whether a custom pattern may match.
         """
+        if look is _WORDED and not custom and not self._is_worded(tool):
+            return ()
         unfolded = look.unfolded or self._unfold(tool, hidden=look.hidden, encoded=look.encoded)
         texts, hits = unfolded.texts, dict(unfolded.hits)
         if custom or look.hidden or look.encoded:
@@ -202,6 +215,8 @@ class Judge:
                 for rule in self._custom.match(encode(text.content)):
                     self._note(rule.id, _Hit(rule.severity, text, text.content), hits)
         self._combine(texts, look, hits)
+        if look.worded:
+            self._weigh(texts, hits)
         if hits and known is not None:
             self._look_abroad(texts, known, hits)
         return self._report(hits)
@@ -252,6 +267,26 @@ class Judge:
                     self._hit(rule, _Hit(severity, pieces.text, pieces.content(at)), hits)
         for weighed in self._weighed:
             _drop_if_explained(weighed, hits)
+
+    def _is_worded(self, tool: Any) -> bool:
+        """Whether any string of a definition is worded like an attack, wherever it stands."""
+        return self._wording is not None and any(map(self._wording.find, strings_of(tool)))
+
+    def _weigh(self, texts: Sequence[Text], hits: dict[str, _Hit]) -> None:
+        """Find the text that is worded most like an attack, if any is.
+
+        It is strong only where it is much like one, and a rule found something by other means.
+        """
+        if self._wording is None:
+            return
+        found = [(text, self._wording.find(text.content)) for text in texts if text.place is not Place.NAME]
+        worst = max(((worded.score, text, worded) for text, worded in found if worded), key=itemgetter(0), default=None)
+        if worst is not None:
+            score, text, worded = worst
+            agreed = any(RANKS[hit.severity] >= RANKS[Severity.MEDIUM] for hit in hits.values())
+            severity = Severity.HIGH if agreed and score >= self._wording.sure else Severity.MEDIUM
+            told = f"{', '.join(worded.words)}: {worded.sentences}"
+            self._note(WORDING, _Hit(severity, text, told), hits)
 
     def _strongest(self, text: Text) -> Severity:
         """The highest severity of a finding in a text: prose that speaks to nobody orders nothing."""

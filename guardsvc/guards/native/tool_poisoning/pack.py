@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from functools import cache
-from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
 import msgspec
-import yaml
 
+from guardsvc.config.shipped import read_shipped
 from guardsvc.guards.native.tool_poisoning.combination import Combination, Weighing
 from guardsvc.guards.native.tool_poisoning.phrase import (
     Node,
@@ -106,6 +105,12 @@ SHAPES = (
         Severity.HIGH,
         "is a part of an attack whose other parts stand in further definitions of the catalog",
     ),
+    Rule(
+        "attack_wording",
+        ("SAF-T1001", "MCP03"),
+        Severity.HIGH,
+        "is worded like attacks, by weights of its words that were learned from texts of both kinds",
+    ),
     Rule("unicode_tags", _HIDDEN, Severity.CRITICAL, "writes text in characters of the tags block, which nobody sees"),
     Rule("bidi_control", _HIDDEN, Severity.HIGH, "shows text in another order than the model reads it"),
     Rule("zero_width", _HIDDEN, Severity.HIGH, "splits or pads words with characters of no width"),
@@ -122,15 +127,13 @@ SHAPES = (
     Rule("encoded_text", _HIDDEN, Severity.HIGH, "has an order in Base64, hex, percent, entity or backslash encoding"),
     Rule("unread_text", _HIDDEN, Severity.MEDIUM, "has more encoded text than is decoded, so that some was not read"),
 )
-"""Rules that code looks for: siblings, split attacks, disguise and encoding. The severity is the highest."""
+"""Rules that code looks for: siblings, split attacks, wording, disguise and encoding. The severity is the highest."""
 
 
 @cache
 def load_pack() -> Pack:
     """The pack that is shipped with the package."""
-    folder = files(__package__)
-    signals = yaml.safe_load((folder / "signals.yaml").read_text("utf-8"))
-    return build_pack(signals, yaml.safe_load((folder / "rules.yaml").read_text("utf-8")), SHAPES)
+    return build_pack(read_shipped(__package__, "signals.yaml"), read_shipped(__package__, "rules.yaml"), SHAPES)
 
 
 def build_pack(wording: dict[str, Any], document: dict[str, Any], shapes: tuple[Rule, ...]) -> Pack:
