@@ -80,6 +80,7 @@ class Statement(msgspec.Struct, frozen=True, kw_only=True):
     revision: str = ""
     http_method: str = ""
     path: str = ""
+    host: str = ""
     own_names: bool = False
 
     def check(self) -> None:
@@ -310,6 +311,7 @@ def _operation(statement: Statement, asker: Asker, **read: Any) -> Operation:
         headers=statement.headers,
         http_method=statement.http_method,
         path=statement.path,
+        host=statement.host,
         learnable=asker.learnable,
         **fields,
     )

@@ -54,6 +54,7 @@ class OperationForm(Settings):
     revision: str = "2025-11-25"
     http_method: str = ""
     path: str = ""
+    host: str = ""
 
 
 class RequestForm(Settings):

@@ -50,6 +50,7 @@ def operation(form: OperationForm, servers: tuple[str, ...], by: Caller, subject
         revision=form.revision,
         http_method=form.http_method,
         path=form.path,
+        host=form.host,
         learnable=True,
     )
 

@@ -115,6 +115,7 @@ def _statement(operation: Operation) -> Statement:
         revision=operation.revision,
         http_method=operation.http_method,
         path=operation.path,
+        host=operation.host,
     )
 
 

@@ -43,6 +43,7 @@ MEMBERS = (
     "headers",
     "http_method",
     "path",
+    "host",
     "findings",
     "context",
     "timeout_ms",
@@ -158,6 +159,7 @@ def _statement(members: Members, payload: bytes, *, lists_tools: bool) -> Statem
         revision=members.read("revision", str, ""),
         http_method=members.read("http_method", str, ""),
         path=members.read("path", str, ""),
+        host=members.read("host", str, ""),
     )
 
 

@@ -43,6 +43,7 @@ def test_everything_about_a_call() -> None:
             revision="2025-06-18",
             http_method="POST",
             path="/mcp",
+            host="mcp.example",
         )
     )
     assert asked.statement == Statement(
@@ -58,6 +59,7 @@ def test_everything_about_a_call() -> None:
         revision="2025-06-18",
         http_method="POST",
         path="/mcp",
+        host="mcp.example",
     )
     assert (asked.asker.protocol, asked.asker.can_modify) == (GatewayProtocol.GUARD_SERVICE, True)
     assert asked.asker.caller == Caller(

@@ -164,6 +164,7 @@ async def test_what_more_there_is_to_say() -> None:
         "headers": {"x-a": "1", "x-b": ["2", "3"], "mcp-name": "search"},
         "http_method": "POST",
         "path": "/mcp",
+        "host": "mcp.example",
         "revision": "2025-06-18",
         "findings": [{"rule": "before", "severity": "low", "threats": ["MCP05"]}],
         "context": {
@@ -176,7 +177,8 @@ async def test_what_more_there_is_to_say() -> None:
     (operation,) = asked(seeing)
     caller = operation.caller
     assert (caller.tenant, caller.principal, caller.verified, caller.address) == ("acme", "ann", True, "203.0.113.9")
-    assert (operation.headers.all("x-b"), operation.http_method, operation.path) == (("2", "3"), "POST", "/mcp")
+    assert (operation.headers.all("x-b"), operation.http_method) == (("2", "3"), "POST")
+    assert (operation.path, operation.host) == ("/mcp", "mcp.example")
     assert (operation.revision, operation.id, operation.subject) == ("2025-06-18", 1, "search")
     assert [finding["rule"] for finding in answer["findings"]] == ["before", "r"]
     assert answer["findings"][1] == {
