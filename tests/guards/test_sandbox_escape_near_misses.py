@@ -46,6 +46,13 @@ def test_files_that_may_be_private(name: str) -> None:
         "how does modprobe nvidia work?",
         "which sp_configure options",
         "information_schema documentation",
+        "docker --network host vs bridge",
+        "podman run --privileged risks?",
+        "sp_configure how to enable",
+        "where id = 1 syntax in sql",
+        "django {%- for -%} docs",
+        "what is ${jndi:ldap://<host>}?",
+        "--kubeconfig and --pre explained",
     ],
 )
 def test_questions_pass(query: str) -> None:
@@ -74,10 +81,58 @@ def test_questions_pass(query: str) -> None:
         "what natural join information_schema.tables",
         "list union table information_schema.tables",
         "show tables from information_schema",
+        "docker run --privileged alpine:3 meaning",
+        "docker run --privileged --pid=host -t 1 meaning",
+        "docker run --privileged; id meaning",
+        "--privileged meaning",
+        "xp_cmdshell what exec whoami",
+        "SELECT * FROM users performance",
+        "SELECT * FROM users WHERE id = 1 performance--",
+        "where 1=1 or performance",
+        "where 1=1; drop table users performance",
+        "{% if",
+        "{%if(1)%}",
+        "{% if %}{% set x=1 %}",
+        "${jndi:ldap://...}${jndi:ldap://x.example}",
+        "how does ${jndi:ldap://...@x.example} work",
+        "x;${jndi:ldap://...}",
     ],
 )
 def test_what_could_be_read_behind_a_question_is_refused(query: str) -> None:
     assert isinstance(judge({"query": query}), Deny)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "--kubeconfig=/tmp/x",
+        "--kubeconfig ./x --output=json",
+        "--pre=sh",
+        "--vault-password-file=x.sh",
+        "-toolchain-exec=id",
+        "-execdir sh {} +",
+        "-c\\!id",
+    ],
+)
+def test_options_in_place_of_a_name_are_refused(value: str) -> None:
+    for name in ("pod_name", "query", "pattern"):
+        assert isinstance(judge({name: value}), Deny)
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["--kubeconfig", "--env-file is ignored", "-1", "--help", "-pre=1 or so", "--- a-file=x", "kubeconfig=/tmp/x"],
+)
+def test_what_only_begins_as_options_do_passes(value: str) -> None:
+    assert judge({"title": value}) is ALLOW
+
+
+@pytest.mark.parametrize(
+    "value", ["/dev/ttyUSB0", "/dev/ttyUSB0:/dev/mem", "/dev/mem:/dev/ttyUSB0", "/dev/tty:/dev/tty"]
+)
+def test_devices_but_serial_adapters_of_containers_are_refused(value: str) -> None:
+    assert isinstance(judge({"devices": [value]}), Deny)
+    assert judge({"devices": ["/dev/ttyACM0:/dev/ttyUSB1:rw"]}) is ALLOW
 
 
 @pytest.mark.parametrize(

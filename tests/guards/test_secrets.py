@@ -52,7 +52,19 @@ JSON = st.recursive(
     max_leaves=20,
 )
 BEGINNINGS = st.sampled_from([prefix.decode() for form in FORMATS for prefix in form.prefixes]) | st.sampled_from(
-    ["-----BEGIN PRIVATE KEY-----\n", "postgres://a:", "password=", "token: ", "%67", "\u200b", CANARY, "1Q~"]
+    [
+        "-----BEGIN PRIVATE KEY-----\n",
+        "postgres://a:",
+        "password=",
+        "token: ",
+        "%67",
+        "\u200b",
+        CANARY,
+        "1Q~",
+        "curl -u a:",
+        "sshpass -p ",
+        "machine a login b password ",
+    ]
 )
 PIECES = st.lists(BEGINNINGS | st.text(LETTERS + "._-/+=@;%", max_size=60) | st.text(max_size=5), max_size=8).map(
     "".join
@@ -152,6 +164,42 @@ def test_masks_leave_nothing_and_nothing_else_changes(rule: str) -> None:
         assert verdict.payload["arguments"]["other"] is None
         assert arguments["a/b~"][1]["text"] == f"äé {key} ü"  # type: ignore[index]
         assert guard.evaluate(call(verdict.payload["arguments"]), {}) == ALLOW
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "curl -s -u ada:PASSWORD https://db.example",
+        'curl https://db.example \\\n  --user "ada:PASSWORD"',
+        "curl --proxy-user=ada:PASSWORD https://db.example",
+        "sshpass -pPASSWORD ssh db",
+        "machine db.example\n\tlogin ada\n\tpassword PASSWORD\n",
+        "default login ada password PASSWORD",
+    ],
+)
+def test_of_logins_the_password_alone_is_masked(text: str) -> None:
+    verdict = build(action="redact").evaluate(call({"text": text.replace("PASSWORD", "tr4wler9+2")}), {})
+    assert isinstance(verdict, Modify)
+    (finding,) = verdict.findings
+    assert verdict.payload["arguments"]["text"] == text.replace("PASSWORD", f"[redacted: {finding.rule}]")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "curl -u ada:$TOKEN x",
+        "curl -u ada:<your-password> x",
+        "curl -u admin:changeme x",
+        "curl -u name:secretword.",
+        "curl x; docker run -u ada:users4all y",
+        "curl x\ndocker run -u ada:users4all y",
+        "tar -u ada:users4all",
+        "sshpass -p ${SSH_PASS1} ssh db",
+        "machine learning login rules password policies",
+    ],
+)
+def test_logins_without_a_password_pass(text: str) -> None:
+    assert GUARD.evaluate(call({"text": text}), {}) == ALLOW
 
 
 def test_every_rule_has_a_case_and_the_code_a_row() -> None:
@@ -258,6 +306,8 @@ def test_canaries_are_found_in_base64_at_any_place(text: str, start: int) -> Non
             "-----BEGIN PRIV" + "ATE KEY-----",
             "eyJaaaaaaaaaaaaaaaaaa.",
             "a://b:cdef@g ",
+            " -u a:bcdefg",
+            "machine a login ",
         ),
         *("password=aaaaaa ", "password=", "Z2hwX", "6768705f", "%41", "g\u200bh", "token: 'a1B2c3D4e5F6g7H8' "),
     ],

@@ -84,8 +84,8 @@ def is_signed_jwt(token: bytes) -> bool:
 
 
 def ends_at_random(token: bytes) -> bool:
-    """Whether what follows the last slash is no placeholder."""
-    return not is_placeholder(token.rpartition(b"/")[2])
+    """Whether what follows the last slash, or a dot behind it, is no placeholder."""
+    return not is_placeholder(token.rpartition(b"/")[2].rpartition(b".")[2])
 
 
 def names_a_password(token: bytes) -> bool:

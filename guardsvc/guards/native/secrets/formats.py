@@ -17,7 +17,7 @@ from guardsvc.guards.native.secrets.checksums import (
     names_a_password,
 )
 
-__all__ = ["BASIC", "FORMATS", "Format"]
+__all__ = ["BASIC", "DISCORD", "FORMATS", "Format"]
 
 
 class Format(msgspec.Struct, frozen=True):
@@ -125,6 +125,15 @@ FORMATS = (
     ),
 )
 """Every form. Of those that begin alike the more specific come first."""
+
+DISCORD = _format(
+    "service_token",
+    # Digits in base64.
+    "MD MT Mj Mz ND NT Nj Nz OD OT",
+    r"[AEIMQUYcgk][w-z0-5](?:[MNO][DTjz][AEIMQUYcgk][w-z0-5]){4,5}[A-Za-z0-9]{2,4}\.[A-Za-z0-9_-]{6,7}\.[A-Za-z0-9_-]{27,40}(?![A-Za-z0-9_-])",
+    ends_at_random,
+)
+"""The token of a bot of Discord: its number, when it was made, a key. Begins as any digits do, and is told by more."""
 
 BASIC = _format(
     "url_password", "Basic basic", r" [A-Za-z0-9+/]{16,256}={0,2}(?![A-Za-z0-9+/=])", names_a_password, random=False

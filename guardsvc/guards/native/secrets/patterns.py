@@ -12,8 +12,9 @@ import msgspec
 import re2
 
 from guardsvc.guards.native.matcher import Matcher
-from guardsvc.guards.native.secrets.formats import BASIC, FORMATS, Format
+from guardsvc.guards.native.secrets.formats import BASIC, DISCORD, FORMATS, Format
 from guardsvc.guards.native.secrets.keys import KEY_BEGINNINGS
+from guardsvc.guards.native.secrets.logins import LOGIN
 from guardsvc.guards.native.secrets.plausible import MIN_RANDOM
 
 __all__ = ["ASSIGNED", "ENCODED", "PLAIN", "VALUE", "Needle", "Patterns", "patterns"]
@@ -35,6 +36,7 @@ _URL = rb"://[^\s/@:\x00]*:[^\s/@\x00]+@"
 _AZURE = rb"[0-9]Q~"
 _BASIC = rb"\b[Bb]asic [A-Za-z0-9+/]{16}"
 _BOT = rb"[0-9]:AA[A-Za-z0-9_-]"
+_DISCORD = rb"\b(?:[MNO][DTjz][AEIMQUYcgk][w-z0-5]){5}"
 _ASSIGNMENT = (
     rb"(?i)(?:passw(?:or)?d|passphrase|pwd|secret|token|api[_-]?key|access[_-]?key|private[_-]?key|credentials?)"
     rb"[\"'`]?[ \t]{0,3}(?::=|=>|=|:)[ \t]{0,3}[\"'`]?" + VALUE
@@ -99,7 +101,7 @@ def patterns() -> Patterns:
     """The patterns, made once."""
     prefixes = sorted({prefix for form in FORMATS for prefix in form.prefixes}, key=len, reverse=True)
     by_start: dict[bytes, list[Format]] = {}
-    for form in (*FORMATS, BASIC):
+    for form in (*FORMATS, BASIC, DISCORD):
         for start in {prefix[:2] for prefix in form.prefixes}:
             by_start.setdefault(start, []).append(form)
     options = re2.Options()
@@ -107,7 +109,8 @@ def patterns() -> Patterns:
     options.encoding = re2.Options.Encoding.LATIN1
     starts = b"|".join(map(re.escape, prefixes))
     blocks = b"|".join(map(re.escape, KEY_BEGINNINGS))
-    plain = rb"\b(?:%s)[A-Za-z0-9_+/=.-]{16}|%s|%s|%s|%s|%s" % (starts, blocks, _URL, _AZURE, _BOT, _BASIC)
+    others = b"|".join((blocks, _URL, _AZURE, _BOT, _BASIC, _DISCORD, LOGIN))
+    plain = rb"\b(?:%s)[A-Za-z0-9_+/=.-]{16}|%s" % (starts, others)
     needles = _needles([*prefixes, *KEY_BEGINNINGS])
     encoded = b"|".join(map(re.escape, sorted(needles, key=len, reverse=True)))
     made = Patterns(

@@ -10,6 +10,7 @@ import msgspec
 
 from guardsvc.guards.native.secrets.formats import Format
 from guardsvc.guards.native.secrets.keys import private_key_end
+from guardsvc.guards.native.secrets.logins import login_at
 from guardsvc.guards.native.secrets.patterns import ENCODED, PLAIN, patterns
 from guardsvc.guards.native.secrets.plausible import Allowed, is_placeholder, is_weak_password
 
@@ -140,7 +141,10 @@ class Scanner:
             match = form.pattern.match(text, start, start + MAX_WINDOW)
             if match is not None and self._is_one(form, match[0], plain=plain):
                 return _hit(form.rule, text, start, match.end(), plain=plain)
-        return None
+        login = login_at(text, start)
+        if login is None or (plain and login.password in self._allowed):
+            return None
+        return Hit(login.rule, login.start, login.end, plain, f"{len(login.password)} characters")
 
     def _look_at_bot(self, text: bytes, end: int, *, plain: bool) -> Hit | None:
         """A token of a bot, whose number ends here."""
