@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import subprocess
 from contextlib import contextmanager
@@ -36,11 +37,14 @@ class Disk:
         return found.f_bavail * found.f_frsize
 
     def fill(self, left: int = 0) -> None:
-        """Fill it up to so many bytes, in whole pages."""
-        with self._filler.open("ab") as filler:
+        """Fill it up to so many bytes, in whole pages; others may take room meanwhile."""
+        with self._filler.open("ab", buffering=0) as filler:
             while (more := self.free - left) > 0:
-                filler.write(bytes(more))
-                filler.flush()
+                try:
+                    filler.write(bytes(more))
+                except OSError as error:
+                    if error.errno != errno.ENOSPC:
+                        raise
 
     def clear(self) -> None:
         """Free what ``fill`` took."""
