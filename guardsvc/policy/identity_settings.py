@@ -91,8 +91,7 @@ class JwtSource(Settings):
 
     @model_validator(mode="after")
     def _names_claims(self) -> Self:
-        if self.tenant is None and self.principal is None:
-            raise SettingsError((), "names no claim; give tenant or principal")
+        _check_named(self, "claim")
         return self
 
 
@@ -106,8 +105,7 @@ class ContextExtensionsSource(Settings):
 
     @model_validator(mode="after")
     def _names_keys(self) -> Self:
-        if self.tenant is None and self.principal is None:
-            raise SettingsError((), "names no key; give tenant or principal")
+        _check_named(self, "key")
         return self
 
 
@@ -128,9 +126,13 @@ class HeaderSource(Settings):
         for key in ("tenant", "principal"):
             if getattr(self, key) in NOT_FOR_NAMES:
                 raise SettingsError((key,), f'"{getattr(self, key)}" is a header of the client, not of the gateway')
-        if self.tenant is None and self.principal is None:
-            raise SettingsError((), "names no header; give tenant or principal")
+        _check_named(self, "header")
         return self
+
+
+def _check_named(source: JwtSource | ContextExtensionsSource | HeaderSource, what: str) -> None:
+    if source.tenant is None and source.principal is None:
+        raise SettingsError((), f"names no {what}; give tenant or principal")
 
 
 Source = Annotated[

@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 
     from guardsvc.model import Settings
     from guardsvc.server.configuration import Configuration
-    from guardsvc.server.settings import ServiceSettings
 
 __all__ = ["PARTS_OF_FACTS", "judge_memory", "memory_bound", "worker_memory"]
 
@@ -79,17 +78,13 @@ def worker_memory(configuration: Configuration) -> dict[str, int]:
         "unread": (FAST + SLOW) * service.grpc.max_message_bytes,
         "calls": service.overload.max_decisions * CALL + held * PARSED,
         "streams": service.overload.max_streams * STREAM,
-        "connections": _listeners(service) * service.grpc.max_connections * CONNECTION,
+        "connections": service.connections * CONNECTION,
         "audit": 0 if audit is None else audit.memory_bound,
         "capture": 0 if capture is None else capture.memory_bound,
         **_remembered(configuration),
         "lists": _lists(configuration),
         "wasm": _wasm(configuration),
     }
-
-
-def _listeners(service: ServiceSettings) -> int:
-    return sum(listener.serves == "grpc" for listener in service.listeners.values())
 
 
 def judge_memory(configuration: Configuration) -> int:

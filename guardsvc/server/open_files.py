@@ -25,8 +25,7 @@ def make_room_for_connections(settings: ServiceSettings) -> None:
     Without room, connections that nobody uses would keep it from answering probes, reading its configuration and
     opening the audit anew.
     """
-    listeners = sum(listener.serves == "grpc" for listener in settings.listeners.values())
-    needed = listeners * settings.grpc.max_connections + OTHERS
+    needed = settings.connections + OTHERS
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if _enough(soft, needed):
         return

@@ -163,6 +163,11 @@ class ServiceSettings(Settings):
         default=10, ge=0, le=300, description="Seconds that decisions under way may take after SIGTERM."
     )
 
+    @property
+    def connections(self) -> int:
+        """Connections of gRPC that a worker takes at most."""
+        return self.grpc.max_connections * sum(each.serves == "grpc" for each in self.listeners.values())
+
     @model_validator(mode="after")
     def _listen_apart(self) -> Self:
         if all(listener.serves != "grpc" for listener in self.listeners.values()):

@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 
-from guardsvc.guards.native.sandbox_escape.networks import address_of, is_internal
+from guardsvc.guards.native.sandbox_escape.notation import address_of
 from guardsvc.guards.native.sandbox_escape.paths import leaves
 from guardsvc.guards.native.sandbox_escape.roles import Role, role_of_name, role_of_schema
+from guardsvc.guards.networks import is_internal
 
 
 @pytest.mark.parametrize(

@@ -51,7 +51,8 @@ CODE = "input_request_refused"
 STATE_CODE = "state_mismatch"
 _RANKS = {severity: rank for rank, severity in enumerate(Severity)}
 _BLOCK, _REVIEW = 0.85, 0.4
-_MAX_SUBJECT = 256
+_SHORT = 256
+"""Characters of a message that tells what a form is for, and of what a finding shows."""
 _MAX_APART = 64
 """Texts of a sampling request that are judged each by itself; further ones are judged as one text."""
 _MAX_ROOTS = 64
@@ -130,7 +131,7 @@ class InputRequest:
             yield from self._of_url(f"{where}/url" if "url" in params else where, params.get("url"))
         free = False
         fields = fields_of(params)
-        asked = message if type(message) is str and len(message) <= _MAX_SUBJECT else ""
+        asked = message if type(message) is str and len(message) <= _SHORT else ""
         for name, field in fields.items():
             if not takes_text(field):
                 continue
@@ -153,7 +154,7 @@ class InputRequest:
             return
         for rule in url_rules(url, self._hosts, self._literals):
             host = host_of(url.partition("://")[2].partition("/")[0])
-            yield finding(rule, where, excerpt(host[:_MAX_SUBJECT]))
+            yield finding(rule, where, excerpt(host[:_SHORT]))
 
     def _of_sampling(self, where: str, params: dict[str, Any]) -> Iterator[Finding]:
         if params.get("includeContext") == "allServers":
@@ -188,7 +189,7 @@ def _of_text(where: str, text: str) -> Iterator[Finding]:
         innocent *= 1 - weight
     if 1 - innocent >= _REVIEW:
         rule = "covert_instructions" if 1 - innocent >= _BLOCK else "doubtful_instructions"
-        yield finding(rule, where, ", ".join(sorted(signs))[:_MAX_SUBJECT])
+        yield finding(rule, where, ", ".join(sorted(signs))[:_SHORT])
 
 
 def _roots(payload: Any) -> Iterator[tuple[str, str]]:

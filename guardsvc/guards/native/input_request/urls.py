@@ -6,12 +6,12 @@ import re
 from typing import TYPE_CHECKING
 
 from guardsvc.guards.native.names import is_near_host
-from guardsvc.guards.native.sandbox_escape.networks import address_of
+from guardsvc.guards.native.sandbox_escape.notation import address_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from guardsvc.guards.native.sandbox_escape.networks import Address
+    from guardsvc.guards.networks import Address
     from guardsvc.model import Globs
 
 __all__ = ["host_of", "url_rules", "urls_in"]

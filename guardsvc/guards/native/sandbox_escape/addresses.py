@@ -20,8 +20,9 @@ from guardsvc.guards.native.sandbox_escape.hosts import (
     METADATA_NAMES,
     REBINDING_NAMES,
 )
-from guardsvc.guards.native.sandbox_escape.networks import Address, address_of, is_internal
+from guardsvc.guards.native.sandbox_escape.notation import address_of
 from guardsvc.guards.native.sandbox_escape.roles import Role
+from guardsvc.guards.networks import Address, is_internal
 
 __all__ = ["MAX_TEXT", "MAX_URLS", "NAMES", "Place", "host_rule", "hosts_of"]
 

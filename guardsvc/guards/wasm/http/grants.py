@@ -3,43 +3,21 @@
 from __future__ import annotations
 
 import re
-from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from guardsvc.guards.native.sandbox_escape.hosts import METADATA_ADDRESSES
+from guardsvc.guards.networks import Address, is_internal, reached
 
 __all__ = ["Grants", "Origin", "origin_of"]
 
-Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
 
 PORTS = {"http": 80, "https": 443}
 MAX_URL = 8192
 _HOST = re.compile(r"[a-z0-9_.-]{1,253}|[0-9a-f:.]{2,45}")
 _VISIBLE = re.compile(r"[!-~]+")
-
-_NOT_PUBLIC = tuple(
-    map(
-        ip_network,
-        (
-            "192.0.0.0/24",  # of protocols, RFC 6890
-            "192.88.99.0/24",  # relays of 6to4, RFC 7526
-            "64:ff9b:1::/48",  # translation to IPv4 of a network's own, RFC 8215
-            "fec0::/10",  # site-local, RFC 3879
-            "3fff::/20",  # documentation, RFC 9637
-            "5f00::/16",  # segment routing, RFC 9602
-        ),
-    )
-)
-"""What ``ipaddress`` takes for public all the same."""
-_NAT64 = IPv6Network("64:ff9b::/96")
-_TRANSLATED = IPv6Network("::ffff:0:0:0/96")
-"""RFC 7915."""
-_ISATAP = frozenset({0x00005EFE, 0x02005EFE})
-"""What stands before the address of IPv4 in the lower half of an address, RFC 5214 section 6.1."""
-_V4 = 1 << 32
-"""Below it are the addresses of IPv6 that once were IPv4-compatible."""
 
 
 class Origin(NamedTuple):
@@ -101,12 +79,10 @@ class Grants:
 
         A range that holds an address at which a cloud hands out credentials does not grant it; the address alone does.
         """
-        reached = _reached(address)
-        if reached in METADATA_ADDRESSES or reached.is_multicast or reached.is_unspecified:
-            return any(network.num_addresses == 1 and reached in network for network in self._networks)
-        return _is_public(reached) or any(
-            reached.version == network.version and reached in network for network in self._networks
-        )
+        end = reached(address)
+        if end in METADATA_ADDRESSES or end.is_multicast or end.is_unspecified:
+            return any(network.num_addresses == 1 and end in network for network in self._networks)
+        return not is_internal(end) or any(end in network for network in self._networks)
 
 
 def literal(host: str) -> Address | None:
@@ -137,19 +113,3 @@ def _network(entry: str) -> Network | None:
         return ip_network(entry)
     except ValueError:
         return None
-
-
-def _is_public(address: Address) -> bool:
-    return address.is_global and not any(address in network for network in _NOT_PUBLIC)
-
-
-def _reached(address: Address) -> Address:
-    """The address that packets come to in the end, where an IPv6 address holds one of IPv4."""
-    if isinstance(address, IPv6Address):
-        number = int(address)
-        inner = address.ipv4_mapped or address.sixtofour or (address.teredo[1] if address.teredo else None)
-        held = address in _NAT64 or address in _TRANSLATED or 1 < number < _V4 or (number >> 32) & 0xFFFFFFFF in _ISATAP
-        if inner is None and held:
-            inner = IPv4Address(number & 0xFFFFFFFF)
-        return inner or address
-    return address
