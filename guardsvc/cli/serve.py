@@ -102,7 +102,7 @@ def _end(message: str, code: ExitCode) -> None:
 def _say_ready(
     configuration: Configuration, workers: Sequence[Mapping[str, str]], metrics: str, *, quiet: bool
 ) -> None:
-    """Say in the log and in the banner that the service is ready, and where each worker listens."""
+    """Say in the banner and then in the log that the service is ready, and where each worker listens."""
     import structlog
 
     from guardsvc.server.memory import memory_bound
@@ -111,6 +111,9 @@ def _say_ready(
     first = [next(at for name, at in each.items() if settings[name].serves == "grpc") for each in workers]
     policy = configuration.policy
     parts = memory_bound(configuration)
+    if not quiet and configuration.service.audit.output != "stdout":
+        with suppress(BrokenPipeError):  # whoever reads the banner may leave, the service stays
+            print(_banner(configuration, workers, metrics), flush=True)
     structlog.get_logger(__name__).info(
         "ready",
         version=guardsvc.__version__,
@@ -122,9 +125,6 @@ def _say_ready(
         guards=[bound.id for bound in policy.guards],
         memory_bound_mib={name: _mib(part) for name, part in parts.items()} | {"total": _mib(sum(parts.values()))},
     )
-    if not quiet and configuration.service.audit.output != "stdout":
-        with suppress(BrokenPipeError):  # whoever reads the banner may leave, the service stays
-            print(_banner(configuration, workers, metrics), flush=True)
 
 
 def _mib(size: int) -> int:
