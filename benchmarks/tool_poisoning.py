@@ -3,8 +3,10 @@
 Run it as ``python -m benchmarks.tool_poisoning [repeats]``. With ``GUARDSVC_CORPUS`` naming a folder that has
 ``benign_tools.jsonl``, the definitions are those; without, they are made up. A list has fifty tools, and each list
 is judged once, so that none of its tools was ever seen: half of the definitions warm the automata up, the other half
-is measured. Every repeat is a process of its own, since automata are kept by process, and has another half. What is
-there at the start is left out of garbage collection, as the service does. ``cold`` is the first list of a new guard.
+is measured. Every repeat is a process of its own, since automata are kept by process, and has another half. A list is
+parsed right before the clock starts, as it is when a gateway asks. What is there at the start is left out of garbage
+collection, as the service does. ``cold`` is the first list of a new guard. The ten patterns keep nothing
+of a list: their automata are warmed up by all of them.
 """  # noqa: INP001  a script
 
 from __future__ import annotations
@@ -19,6 +21,8 @@ from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from time import perf_counter
 from typing import Any
+
+import msgspec
 
 from guardsvc.guards.native.tool_poisoning import ToolPoisoning, ToolPoisoningSettings
 from guardsvc.model import Direction, GatewayProtocol, GuardContext, Kind, Operation, Phase
@@ -67,8 +71,8 @@ def _made_up(number: int, source: random.Random) -> dict[str, Any]:
     return {"name": f"tool_{number}", "description": description, "inputSchema": {"properties": properties}}
 
 
-def listing(tools: list[dict[str, Any]]) -> Operation:
-    """The answer to ``tools/list``."""
+def listing(tools: bytes) -> Operation:
+    """The answer to ``tools/list`` that has these tools."""
     return Operation(
         protocol=GatewayProtocol.GUARD_SERVICE,
         direction=Direction.RESPONSE,
@@ -77,7 +81,7 @@ def listing(tools: list[dict[str, Any]]) -> Operation:
         method="tools/list",
         server="bench",
         servers=("bench",),
-        payload={"tools": tools},
+        payload={"tools": msgspec.json.decode(tools)},
     )
 
 
@@ -86,10 +90,11 @@ def built(**settings: Any) -> ToolPoisoning:
     return ToolPoisoning(ToolPoisoningSettings.model_validate(settings), GuardContext(guard_id="tool_poisoning"))
 
 
-def judge(guard: ToolPoisoning, lists: list[Operation]) -> list[float]:
+def judge(guard: ToolPoisoning, lists: list[bytes]) -> list[float]:
     """Milliseconds of each list, sorted."""
     times = []
-    for operation in lists:
+    for tools in lists:
+        operation = listing(tools)
         begun = perf_counter()
         guard.evaluate(operation, {})
         times.append((perf_counter() - begun) * 1e3)
@@ -100,7 +105,7 @@ def once(seed: int) -> dict[str, float]:
     """Measure everything with one new guard each."""
     tools = definitions()
     random.Random(seed).shuffle(tools)  # noqa: S311  nothing secret
-    lists = [listing(tools[at : at + TOOLS]) for at in range(0, len(tools) - TOOLS + 1, TOOLS)]
+    lists = [msgspec.json.encode(tools[at : at + TOOLS]) for at in range(0, len(tools) - TOOLS + 1, TOOLS)]
     warm, fresh = lists[::2], lists[1::2]
     guard = built()
     gc.collect()
@@ -110,7 +115,7 @@ def once(seed: int) -> dict[str, float]:
     unseen = judge(guard, fresh)
     again = judge(guard, fresh)
     ten = built(custom_patterns=PATTERNS, builtin_rules=False, scan_fields=["description"], cache_entries=0)
-    judge(ten, warm)
+    judge(ten, lists)
     few = judge(ten, fresh)
     return {
         "cold": cold,

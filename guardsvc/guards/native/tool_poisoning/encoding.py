@@ -35,14 +35,10 @@ ESCAPES_IN_JSON = (
     r"|(?:\\{1,2}(?:x[0-9A-Fa-f]{2}|u[0-9A-Fa-f]{4})){4,}|(?:\b[0-9A-Fa-f]{2}[ :]){8,}"
 )
 """Other encodings, as they look in JSON."""
-_ESCAPED = re2.compile(ESCAPES_IN_JSON.encode())
-_SIGNS = (b"%", b"&#", b"\\")
-"""What escapes have, but for pairs of digits."""
-_QUICK = re2.compile(
-    rb"(?:\A|[^A-Za-z0-9+/])[A-Za-z0-9+/]{24,}={0,2}|(?:\A|[^A-Za-z0-9_-])[A-Za-z0-9_-]{40,}={0,2}"
-    rb"|(?:[0-9A-Fa-f]{2}[ :]){8}"
+_ANY = re2.compile(
+    r"(?:\A|[^A-Za-z0-9+/])[A-Za-z0-9+/]{24,}={0,2}|(?:\A|[^A-Za-z0-9_-])[A-Za-z0-9_-]{40,}={0,2}|" + ESCAPES_IN_JSON
 )
-"""Tokens with what stands before them, so that the automaton counts from there and not from every letter; and pairs."""
+"""All encodings. Tokens have what stands before them, so that the automaton counts from there, not from each letter."""
 _FEW = 16
 """Pieces that a quick look decodes."""
 _PERCENT = re2.compile(r"(?:%[0-9A-Fa-f]{2}[\w.!*'()-]{0,3}){4,}")
@@ -61,9 +57,7 @@ def has_encoded(definition: bytes) -> bool:
 
 def may_have_encoded(text: bytes) -> bool:
     """Whether a text, UTF-8, may have something encoded that decodes to text: a quick look at many texts in one."""
-    if any(sign in text for sign in _SIGNS) and _ESCAPED.search(text) is not None:
-        return True
-    for index, match in enumerate(_QUICK.finditer(text)):
+    for index, match in enumerate(_ANY.finditer(text)):
         token = _TOKEN.search(match[0].decode())
         if index == _FEW or token is None or _from_token(token[0]):
             return True
