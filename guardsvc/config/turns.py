@@ -23,7 +23,7 @@ TURN = 0.00025
 """Seconds of work after which ``give_way`` does."""
 SWITCH = 0.0001
 """Seconds after which the interpreter's lock is given up, while anything is done in turns."""
-PAUSE = 0.001
+PAUSE = 0.004
 """Seconds for the others."""
 
 
