@@ -108,7 +108,8 @@ class Arm:
         role = self._beside if beside else self._deciding
         tenant = operation.caller.tenant
         role.quarantine.enter(tenant)
-        job = Job(role.name, tenant, lambda: self._judge(function, operation, job, role), deadline, role.ended)
+        # The work knows nothing of its job: a cycle would keep the operation until garbage is collected.
+        job = Job(role.name, tenant, lambda: self._judge(function, operation, role, deadline), deadline, role.ended)
         try:
             pool.submit(job)
             verdict: Verdict = await job.future
@@ -122,9 +123,10 @@ class Arm:
                 role.quarantine.abandoned(tenant)
         return verdict
 
-    def _judge(self, function: Function, operation: Operation, job: Job, role: _Role) -> Verdict:
+    def _judge(self, function: Function, operation: Operation, role: _Role, deadline: float) -> Verdict:
         """Judge, in a thread of the pool."""
-        if role.quarantine.is_on(job.tenant):
+        tenant = operation.caller.tenant
+        if role.quarantine.is_on(tenant):
             raise WasmFailure("quarantined", "while the call waited")
         metadata = metadata_of(operation, self._headers)
         calls = HostCalls(
@@ -134,8 +136,8 @@ class Arm:
             metadata=metadata,
             config=self._config,
             budget=self._budget,
-            memory=None if role.memory is None else role.memory.of(job.tenant),
-            http=None if self._http is None else _http_calls(self._http, job.deadline),
+            memory=None if role.memory is None else role.memory.of(tenant),
+            http=None if self._http is None else _http_calls(self._http, deadline),
         )
         begun = perf_counter()
         try:
@@ -146,7 +148,7 @@ class Arm:
                 limits=self._limits,
                 calls=calls,
                 clock=self._runtime.engines.clock,
-                deadline=job.deadline,
+                deadline=deadline,
             )
             return verdict_of(function, operation, answer)
         finally:

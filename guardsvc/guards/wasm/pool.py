@@ -145,6 +145,7 @@ class Pool:
                     if not self._running_tenants[job.guard, job.tenant]:
                         del self._running_tenants[job.guard, job.tenant]
             self._tell(job, result, error)
+            del job, result, error  # they have an operation, which the thread is not to keep while it sleeps
 
     def _next(self, bed: threading.Lock) -> Job:
         """The next job for a thread that has none.
