@@ -121,6 +121,7 @@ class Arm:
             pool.cancel(job)
             if not job.started:
                 role.quarantine.abandoned(tenant)
+            del job  # what it failed with leads here
         return verdict
 
     def _judge(self, function: Function, operation: Operation, role: _Role, deadline: float) -> Verdict:
