@@ -39,7 +39,8 @@ from guardsvc.guards.native.tool_poisoning.shapes import shapes
 from guardsvc.guards.native.tool_poisoning.texts import strings_of, texts_of
 from guardsvc.guards.native.tool_poisoning.wording import RULE as WORDING
 from guardsvc.model import Allow, Deny, ErrorKind, GuardFailure
-from tests.guards.test_tool_poisoning import ATTACKS, LOOKALIKES, RULES, guard, judge, listing
+from tests.guards.test_tool_poisoning import RULES, guard, judge, listing
+from tests.guards.test_tool_poisoning_sets import ATTACKS, LOOKALIKES
 
 PACK = load_pack()
 SIGNALS = [signal for signal in PACK.signals if signal.phrases]

@@ -26,8 +26,8 @@ _FEW_RUNS = re2.compile(rb"[A-Za-z0-9+/_-]{24,}={0,2}")
 _LONG = 1_024
 _LENGTH_OF_EACH = 512
 """Characters of a text for each run that are few."""
-_TOKENS = r"[A-Za-z0-9+/]{24,}={0,2}|[A-Za-z0-9_-]{40,}={0,2}"
-_TOKEN = re2.compile(_TOKENS)
+_STANDARD, _URL_SAFE = r"[A-Za-z0-9+/]{24,}={0,2}", r"[A-Za-z0-9_-]{40,}={0,2}"
+_TOKEN = re2.compile(f"{_STANDARD}|{_URL_SAFE}")
 TOKENS_IN_JSON = r"[A-Za-z0-9+/]{24}|[A-Za-z0-9_-]{40}"
 """What may be Base64 or hex."""
 ESCAPES_IN_JSON = (
@@ -35,9 +35,7 @@ ESCAPES_IN_JSON = (
     r"|(?:\\{1,2}(?:x[0-9A-Fa-f]{2}|u[0-9A-Fa-f]{4})){4,}|(?:\b[0-9A-Fa-f]{2}[ :]){8,}"
 )
 """Other encodings, as they look in JSON."""
-_ANY = re2.compile(
-    r"(?:\A|[^A-Za-z0-9+/])[A-Za-z0-9+/]{24,}={0,2}|(?:\A|[^A-Za-z0-9_-])[A-Za-z0-9_-]{40,}={0,2}|" + ESCAPES_IN_JSON
-)
+_ANY = re2.compile(rf"(?:\A|[^A-Za-z0-9+/]){_STANDARD}|(?:\A|[^A-Za-z0-9_-]){_URL_SAFE}|{ESCAPES_IN_JSON}")
 """All encodings. Tokens have what stands before them, so that the automaton counts from there, not from each letter."""
 _FEW = 16
 """Pieces that a quick look decodes."""
